@@ -1,0 +1,38 @@
+{
+  "targets": [
+    {
+      "target_name": "isopod",
+      "sources": [
+        "native/addon/module.cc",
+        "native/addon/arguments.cc",
+        "native/addon/channel.cc",
+        "native/addon/completions.cc",
+        "native/addon/confine.cc",
+        "native/addon/files.cc",
+        "native/addon/filter.cc",
+        "native/addon/filter-binding.cc",
+        "native/addon/lend.cc",
+        "native/addon/memory.cc",
+        "native/addon/mounts.cc",
+        "native/addon/probe.cc",
+        "native/addon/processes.cc",
+        "native/addon/spawn.cc",
+        "native/addon/spawn-child.cc",
+        "native/addon/under-mask.cc",
+        "native/addon/wait.cc",
+      ],
+      "defines": ["NAPI_VERSION=9", "_GNU_SOURCE"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++14"],
+      "cflags_cc": [
+        "-std=c++20",
+        "-O2",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-fno-exceptions",
+        "-fno-rtti",
+        "-fvisibility=hidden",
+      ],
+    },
+  ],
+}

@@ -1,0 +1,4 @@
+#include "exports.h"
+namespace isopod {
+std::span<const Export> UnderMaskExports() { return {}; }
+}
