@@ -19,7 +19,7 @@ enum class SpawnStep : uint32_t {
   kJoin,
   kIdMaps,
   kRoot,
-  kSession,
+  kProcessGroup,
   kParentDeathSignal,
   kLimits,
   kCapabilities,

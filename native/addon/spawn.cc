@@ -40,7 +40,7 @@ namespace {
 
 constexpr const char* kStepNames[] = {
     "prepare",        "clone",  "enter the network namespace", "join the namespaces", "map ids", "enter the root",
-    "make a session", "set the death signal", "set limits", "drop capabilities", "reset signals", "install the filter",
+    "make a process group", "set the death signal", "set limits", "drop capabilities", "reset signals", "install the filter",
     "close descriptors",
 };
 static_assert(std::size(kStepNames) == static_cast<size_t>(SpawnStep::kCount));

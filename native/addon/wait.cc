@@ -1,10 +1,14 @@
 // Waiting for everything that can happen to a pod, in one thread, without an allocation.
 //
-// There are two epoll sets. The outer one holds the listeners, the watched descriptors, the eventfd of the helper threads
-// and the inner one; the inner one holds the pidfds. They are apart because of an order: a parent that traps after it saw
-// its child's end must not be dispatched before that end. A child's pidfd is readable before the parent can know, and the
-// parent traps after that, so whoever receives traps first and asks for the ends afterwards has them all. The inner set
-// answers that question completely, however many other things are ready.
+// The listeners are polled beside an epoll set that holds everything else: the watched descriptors, the eventfd of the
+// helper threads, and a second epoll set with the pidfds. The listeners are not in the set because of SYNC_WAKE_UP: it
+// wakes whoever polls a listener on the CPU of the guest, but epoll passes the wake-up on without that wish, and when guest
+// and sandbox process are in different scheduling groups (cgroups, sessions) a round trip then takes three times as long.
+//
+// The pidfds are apart because of an order: a parent that traps after it saw its child's end must not be dispatched before
+// that end. A child's pidfd is readable before the parent can know, and the parent traps after that, so whoever receives
+// traps first and asks for the ends afterwards has them all. The second set answers that question completely, however many
+// other things are ready.
 
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -31,13 +35,15 @@ namespace isopod {
 namespace {
 
 constexpr int kEventsPerWait = 128;
+// Each container and each exec has one; every one costs each wait some 50 ns.
+constexpr size_t kMaximumListeners = 1024;
 // Traps that were received but didn't fit into the batch wait here; no more are received than it holds.
 constexpr size_t kTrapCapacity = 512;
 // Records of a batch that traps never take, so that there is room for what sorts before them.
 constexpr size_t kReservedRecords = 16;
 
 // The word that epoll gives back: what kind of descriptor it is, its number, and the caller's key.
-enum class Source : uint32_t { kListener, kWatched, kEnd, kEnds, kCompletions };
+enum class Source : uint32_t { kWatched, kEnd, kEnds, kCompletions };
 
 uint64_t Tag(Source source, int fd, int32_t key) {
   return static_cast<uint64_t>(source) << 56 | static_cast<uint64_t>(fd & 0xffffff) << 32 | static_cast<uint32_t>(key);
@@ -50,7 +56,6 @@ struct Waiter {
   int set = -1;
   int ends_set = -1;
   size_t watched_ends = 0;
-  bool has_pwait2 = true;
 
   int32_t* batch = nullptr;
   size_t batch_capacity = 0;
@@ -58,14 +63,17 @@ struct Waiter {
   std::array<TrapRecord, kTrapCapacity> traps;
   size_t trap_count = 0;
 
-  // Keys of what was found in this wait, until it is known how the batch is filled.
-  std::array<int32_t, kEventsPerWait> gone;
-  size_t gone_count = 0;
+  // What was found in this wait, until it is known how the batch is filled.
   std::array<std::pair<int32_t, uint32_t>, kEventsPerWait> ready;
   size_t ready_count = 0;
 
   // Descriptor + 1 by key, so that the zeroes of a fresh table mean none.
   std::array<int32_t, kMaximumListenerKey + 1> listeners;
+
+  // What the wait polls: the listeners, with their keys beside them, and the set in the entry behind the last one.
+  std::array<pollfd, kMaximumListeners + 1> polled;
+  std::array<int32_t, kMaximumListeners> polled_keys;
+  size_t listener_count = 0;
 };
 
 Waiter waiter;
@@ -89,20 +97,16 @@ int Prepare() {
   return 0;
 }
 
-int EpollWait(epoll_event* events, int count, double timeout_ns) {
-  if (waiter.has_pwait2) {
-    timespec timeout = {};
-    if (timeout_ns > 0) {
-      const double seconds = std::floor(std::min(timeout_ns, 1e18) / 1e9);
-      timeout.tv_sec = static_cast<time_t>(seconds);
-      timeout.tv_nsec = std::clamp(static_cast<long>(std::min(timeout_ns, 1e18) - seconds * 1e9), 0L, 999999999L);
-    }
-    const int found = epoll_pwait2(waiter.set, events, count, timeout_ns < 0 ? nullptr : &timeout, nullptr);
-    if (found >= 0 || errno != ENOSYS) return found;
-    waiter.has_pwait2 = false;
+// Waits until a listener or the set is ready. The number of ready entries, 0 after the time, or -1.
+int Poll(double timeout_ns) {
+  waiter.polled[waiter.listener_count] = {waiter.set, POLLIN, 0};
+  timespec timeout = {};
+  if (timeout_ns > 0) {
+    const double bounded = std::min(timeout_ns, 1e18);
+    timeout.tv_sec = static_cast<time_t>(bounded / 1e9);
+    timeout.tv_nsec = std::clamp(static_cast<long>(bounded - static_cast<double>(timeout.tv_sec) * 1e9), 0L, 999999999L);
   }
-  const int timeout_ms = timeout_ns < 0 ? -1 : static_cast<int>(std::min(std::ceil(timeout_ns / 1e6), 2147483647.0));
-  return epoll_wait(waiter.set, events, count, timeout_ms);
+  return ppoll(waiter.polled.data(), waiter.listener_count + 1, timeout_ns < 0 ? nullptr : &timeout, nullptr);
 }
 
 // Receives one trap. It may have vanished since the listener was readable (its task was killed): that is no error.
@@ -121,14 +125,14 @@ void Receive(int32_t key, int fd) {
 }
 
 // Receives what is ready, one trap of each listener in turn, so that a busy container doesn't starve the others.
-void ReceiveAll(const epoll_event* events, int found, size_t maximum) {
-  std::array<pollfd, kEventsPerWait> open;
-  std::array<int32_t, kEventsPerWait> keys;
+void ReceiveAll(size_t maximum) {
+  std::array<pollfd, kMaximumListeners> open;
+  std::array<int32_t, kMaximumListeners> keys;
   size_t open_count = 0;
-  for (int i = 0; i < found; i++) {
-    if (SourceOf(events[i].data.u64) != Source::kListener || (events[i].events & EPOLLIN) == 0) continue;
-    keys[open_count] = KeyOf(events[i].data.u64);
-    open[open_count++] = {DescriptorOf(events[i].data.u64), POLLIN, POLLIN};
+  for (size_t i = 0; i < waiter.listener_count; i++) {
+    if ((waiter.polled[i].revents & POLLIN) == 0) continue;
+    keys[open_count] = waiter.polled_keys[i];
+    open[open_count++] = waiter.polled[i];
   }
   while (open_count > 0) {
     size_t still_open = 0;
@@ -144,11 +148,14 @@ void ReceiveAll(const epoll_event* events, int found, size_t maximum) {
   }
 }
 
-void CloseListener(int32_t key) {
-  const int fd = waiter.listeners[key] - 1;
-  waiter.listeners[key] = 0;
-  epoll_ctl(waiter.set, EPOLL_CTL_DEL, fd, nullptr);
-  close(fd);
+// Takes a listener out of what is polled, by its place there, and closes it.
+void CloseListener(size_t place) {
+  const int32_t key = waiter.polled_keys[place];
+  close(waiter.polled[place].fd);
+  waiter.listeners[static_cast<size_t>(key)] = 0;
+  waiter.listener_count--;
+  waiter.polled[place] = waiter.polled[waiter.listener_count];
+  waiter.polled_keys[place] = waiter.polled_keys[waiter.listener_count];
 }
 
 // Writes one record without arguments.
@@ -160,13 +167,12 @@ void Put(size_t* count, EventKind kind, int32_t key, int32_t value) {
   (*count)++;
 }
 
-// Puts every end into the batch that there is room for. True when there may be more.
-bool PutEnds(size_t* count) {
+// Puts every end into the batch, up to `limit` records. True when there may be more.
+bool PutEnds(size_t* count, size_t limit) {
   while (waiter.watched_ends > 0) {
-    const size_t room = waiter.batch_capacity - *count;
-    if (room == 0) return true;
+    if (*count >= limit) return true;
     epoll_event events[kEventsPerWait];
-    const int wanted = static_cast<int>(std::min<size_t>(room, kEventsPerWait));
+    const int wanted = static_cast<int>(std::min<size_t>(limit - *count, kEventsPerWait));
     const int found = epoll_wait(waiter.ends_set, events, wanted, 0);
     if (found <= 0) return false;
     for (int i = 0; i < found; i++) {
@@ -181,69 +187,71 @@ bool PutEnds(size_t* count) {
   return false;
 }
 
-bool PutCompletions(size_t* count, EventKind kind) {
+// The same for what helper threads finished. True when none is left.
+bool PutCompletions(size_t* count, size_t limit, EventKind kind) {
   Completion completion;
-  while (*count < waiter.batch_capacity) {
+  while (*count < limit) {
     if (!TakeCompletion(kind, &completion)) return true;
     Put(count, kind, completion.key, completion.result);
   }
   return false;
 }
 
-int64_t Wait(double timeout_ns) {
-  // Traps that are left from the last batch don't wait, and neither do those that arrived meanwhile.
-  if (waiter.trap_count > 0) timeout_ns = 0;
+// Asks the set what is ready in it. True for each of the two kinds that are found by asking further.
+void LookIntoSet(bool* has_ends, bool* has_completions) {
   epoll_event events[kEventsPerWait];
-  // What an edge-triggered watch reports is reported once, so no more is asked for than fits.
-  const int wanted =
-      static_cast<int>(std::clamp<size_t>(waiter.batch_capacity - kReservedRecords, 1, size_t{kEventsPerWait}));
-  int found = EpollWait(events, wanted, timeout_ns);
-  if (found == -1) {
-    if (errno != EINTR) return -errno;
-    found = 0;  // A signal of the sandbox process itself: JavaScript gets a chance to see it.
-  }
-
-  bool has_completions = false;
-  bool has_ends = false;
-  waiter.gone_count = waiter.ready_count = 0;
+  // What an edge-triggered watch reports is reported once, so no more is asked for than the batch has room for.
+  const size_t wanted = std::min<size_t>(waiter.batch_capacity - kReservedRecords, kEventsPerWait);
+  const int found = epoll_wait(waiter.set, events, static_cast<int>(wanted), 0);
   for (int i = 0; i < found; i++) {
     const uint64_t tag = events[i].data.u64;
     switch (SourceOf(tag)) {
-      case Source::kListener:
-        if ((events[i].events & EPOLLIN) == 0) waiter.gone[waiter.gone_count++] = KeyOf(tag);
-        break;
       case Source::kWatched:
         waiter.ready[waiter.ready_count++] = {KeyOf(tag), uint32_t{events[i].events}};
         break;
       case Source::kCompletions:
-        has_completions = true;
+        *has_completions = true;
         break;
       case Source::kEnds:
       case Source::kEnd:
-        has_ends = true;
+        *has_ends = true;
         break;
     }
   }
-  const size_t other = waiter.gone_count + waiter.ready_count + kReservedRecords / 2;
-  const size_t room = waiter.batch_capacity > other ? waiter.batch_capacity - other : 1;
-  ReceiveAll(events, found, std::min(room, kTrapCapacity));
+}
+
+int64_t Wait(double timeout_ns) {
+  // Traps that are left from the last batch don't wait, and neither do those that arrived meanwhile.
+  if (waiter.trap_count > 0) timeout_ns = 0;
+  const int ready = Poll(timeout_ns);
+  if (ready == -1) {
+    // A signal of the sandbox process itself: JavaScript gets a chance to see it.
+    return errno == EINTR ? 0 : -errno;
+  }
+  if (ready == 0 && waiter.trap_count == 0) return 0;
+
+  // The traps come first, whatever else is ready.
+  ReceiveAll(std::min(waiter.batch_capacity - kReservedRecords, kTrapCapacity));
+
+  bool has_ends = false;
+  bool has_completions = false;
+  waiter.ready_count = 0;
+  if ((waiter.polled[waiter.listener_count].revents & POLLIN) != 0) LookIntoSet(&has_ends, &has_completions);
 
   size_t count = 0;
   bool are_ends_left = false;
-  // Room for what must not be lost is kept from the ends: those stay in their set.
-  const size_t full_capacity = waiter.batch_capacity;
-  waiter.batch_capacity -= std::min(full_capacity - 1, waiter.gone_count + waiter.ready_count);
-  if (has_ends || waiter.trap_count > 0) are_ends_left = PutEnds(&count);
-  waiter.batch_capacity = full_capacity;
-  for (size_t i = 0; i < waiter.gone_count; i++) {
-    CloseListener(waiter.gone[i]);
-    Put(&count, EventKind::kListenerGone, waiter.gone[i], 0);
+  // Ends and completions can stay where they are; what was reported once has its room kept.
+  const size_t room = waiter.batch_capacity - waiter.ready_count;
+  if (has_ends || waiter.trap_count > 0) are_ends_left = PutEnds(&count, room);
+  for (size_t place = waiter.listener_count; place > 0 && count < room; place--) {
+    const pollfd& polled = waiter.polled[place - 1];
+    if ((polled.revents & (POLLIN | POLLHUP)) != POLLHUP) continue;
+    Put(&count, EventKind::kListenerGone, waiter.polled_keys[place - 1], 0);
+    CloseListener(place - 1);
   }
-  if (has_completions) {
-    waiter.batch_capacity -= waiter.ready_count;
-    const bool are_drained = PutCompletions(&count, EventKind::kLent) && PutCompletions(&count, EventKind::kInterrupted);
-    waiter.batch_capacity = full_capacity;
-    if (are_drained) SettleCompletions();
+  if (has_completions && PutCompletions(&count, room, EventKind::kLent) &&
+      PutCompletions(&count, room, EventKind::kInterrupted)) {
+    SettleCompletions();
   }
   for (size_t i = 0; i < waiter.ready_count; i++) {
     Put(&count, EventKind::kReady, waiter.ready[i].first, static_cast<int32_t>(waiter.ready[i].second));
@@ -408,12 +416,11 @@ int AddListener(int32_t key, int fd) {
   Descriptor owned(fd);
   if (const int error = Prepare(); error != 0) return error;
   if (ListenerDescriptor(key) >= 0) return -EBUSY;
+  if (waiter.listener_count == kMaximumListeners) return -EMFILE;
   // The woken guest runs on the CPU of whoever answers, which more than halves a round trip; hosts before 6.6 refuse.
   ioctl(fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  event.data.u64 = Tag(Source::kListener, fd, key);
-  if (epoll_ctl(waiter.set, EPOLL_CTL_ADD, fd, &event) == -1) return -errno;
+  waiter.polled[waiter.listener_count] = {fd, POLLIN, 0};
+  waiter.polled_keys[waiter.listener_count++] = key;
   waiter.listeners[static_cast<size_t>(key)] = owned.Release() + 1;
   return 0;
 }
