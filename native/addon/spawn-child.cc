@@ -204,6 +204,8 @@ long InstallFilter(const SpawnRequest& request) {
   ResetSignals(steps);
 
   steps.At(SpawnStep::kFilter);
+  Publish(status, SpawnState::kFiltering);
+  Wake(status);
   status->listener = static_cast<int32_t>(steps.Must(InstallFilter(request)));
   Publish(status, SpawnState::kFiltered);
   // From here on every call may be a trap. The parent continues the next one itself: it polls the listener.

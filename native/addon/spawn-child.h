@@ -31,6 +31,8 @@ enum class SpawnStep : uint32_t {
 
 enum class SpawnState : uint32_t {
   kStarting,
+  // The filter comes next, and after it a wake-up is a trap: from here on the parent has to look.
+  kFiltering,
   // The filter is installed; `listener` holds its descriptor in the table that parent and child share.
   kFiltered,
   // The child has left the shared table and has no descriptor; its execve comes next.

@@ -24,6 +24,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -46,8 +48,10 @@ constexpr const char* kStepNames[] = {
 static_assert(std::size(kStepNames) == static_cast<size_t>(SpawnStep::kCount));
 
 // A child that neither gets on nor dies is killed after so long.
-constexpr int kPatienceMs = 10000;
+constexpr int64_t kPatienceNs = 10'000'000'000;
 constexpr int kTickMs = 10;
+// How often a child that is about to have its filter is looked at: the call takes some 100 us.
+constexpr long kGlanceNs = 20'000;
 
 struct Failure {
   int error;
@@ -260,24 +264,41 @@ void ContinueClose(int listener) {
   }
 }
 
+int64_t NowNs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
 // Waits until the child is ready, has failed or is dead.
 SpawnState AwaitReady(SpawnStatus* status) {
-  for (int waited_ms = 0; waited_ms < kPatienceMs; waited_ms += kTickMs) {
+  const int64_t deadline_ns = NowNs() + kPatienceNs;
+  while (NowNs() < deadline_ns) {
     const SpawnState state = StateOf(status);
-    if (state == SpawnState::kReady || state == SpawnState::kFailed) return state;
-    if (state == SpawnState::kFiltered) {
-      pollfd listener = {status->listener, POLLIN, 0};
-      // A filter that allows the call gives no trap: then only the state changes.
-      if (poll(&listener, 1, kTickMs) > 0) {
-        if ((listener.revents & POLLIN) == 0) return SpawnState::kFailed;
-        // The child may have got on meanwhile, and then this trap is its execve.
-        if (StateOf(status) == SpawnState::kFiltered) ContinueClose(status->listener);
+    switch (state) {
+      case SpawnState::kReady:
+      case SpawnState::kFailed:
+        return state;
+      case SpawnState::kStarting: {
+        const timespec tick = {0, kTickMs * 1'000'000L};
+        syscall(SYS_futex, &status->state, FUTEX_WAIT, static_cast<uint32_t>(state), &tick, nullptr, 0);
+        break;
       }
-    } else {
-      const timespec tick = {0, kTickMs * 1000000L};
-      syscall(SYS_futex, &status->state, FUTEX_WAIT, static_cast<uint32_t>(state), &tick, nullptr, 0);
-      if (StateOf(status) == state && HasEnded(status->pid)) return SpawnState::kFailed;
+      case SpawnState::kFiltering: {
+        const timespec glance = {0, kGlanceNs};
+        nanosleep(&glance, nullptr);
+        break;
+      }
+      case SpawnState::kFiltered: {
+        pollfd listener = {status->listener, POLLIN, 0};
+        // A filter that allows the call gives no trap: then only the state changes.
+        if (poll(&listener, 1, kTickMs) <= 0) break;
+        // The child may have got on meanwhile, and then this trap is its execve.
+        if ((listener.revents & POLLIN) != 0 && StateOf(status) == state) ContinueClose(status->listener);
+        break;
+      }
     }
+    if (StateOf(status) == state && HasEnded(status->pid)) return SpawnState::kFailed;
   }
   return SpawnState::kStarting;
 }

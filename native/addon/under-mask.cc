@@ -1,4 +1,206 @@
+// Ending a wait that has a signal mask of its own.
+//
+// ppoll, pselect6 and epoll_pwait unblock signals for the time of the wait. Their trap is answered by the guest kernel, so
+// natively the mask never changed, and a signal that only the wait would let through stays pending. No call from outside
+// can change another thread's mask for one handler; rt_sigsuspend can, from inside. So the thread is made to run it in
+// place of its call: the kernel then takes the pending signal under that mask, puts the old mask into the signal frame,
+// and returns EINTR, which is what the call would have done. Only registers are written, and all of them are put back
+// before the handler runs. (The filter must let rt_sigsuspend through: it is native.)
+//
+// Every step of ptrace belongs to the thread that seized, so a worker runs it from the beginning to the end. If a task doesn't
+// come to a stop in time, the worker's thread ends: that detaches the task, wherever it is.
+
+#include <linux/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <ctime>
+
+#include "completions.h"
+#include "descriptor.h"
 #include "exports.h"
+#include "host-kernel.h"
+#include "listeners.h"
+#include "result.h"
+#include "worker.h"
+
+// <sys/ptrace.h> and <linux/ptrace.h> declare the same names; this is the one function that is needed of the former, and
+// the register layout is that of <sys/user.h>.
+#include <sys/user.h>
+
 namespace isopod {
-std::span<const Export> UnderMaskExports() { return {}; }
+
+namespace {
+
+constexpr size_t kQueueCapacity = 4096;
+constexpr int64_t kPatienceNs = 1'000'000'000;
+constexpr uint64_t kSyscallInstructionSize = 2;
+constexpr uint64_t kSignalSetSize = 8;
+constexpr int kSyscallStop = SIGTRAP | 0x80;
+
+struct InterruptJob {
+  int32_t key = 0;
+  Descriptor listener;
+  uint64_t id = 0;
+  pid_t tid = 0;
+  uint64_t mask_address = 0;
+};
+
+long Ptrace(long request, pid_t tid, uint64_t address, const void* data) {
+  return syscall(SYS_ptrace, request, tid, address, data);
 }
+
+// How a task stopped: as waitid(2) says it, the signal in the low byte and the event above it.
+struct Stop {
+  // 0, or -errno: ESRCH when the task is gone, ETIMEDOUT.
+  int error;
+  int signal;
+  int event;
+};
+
+// Waits until the task stops. An end is looked at, never collected: that belongs to whoever reaps.
+Stop AwaitStop(pid_t tid) {
+  timespec pause = {0, 20'000};
+  for (int64_t waited_ns = 0; waited_ns < kPatienceNs; waited_ns += pause.tv_nsec) {
+    siginfo_t info = {};
+    constexpr int kOptions = WSTOPPED | WEXITED | WNOHANG | __WALL | __WNOTHREAD;
+    if (waitid(P_PID, static_cast<id_t>(tid), &info, kOptions | WNOWAIT) == -1) return {-ESRCH, 0, 0};
+    if (info.si_pid != 0) {
+      if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) return {-ESRCH, 0, 0};
+      if (waitid(P_PID, static_cast<id_t>(tid), &info, WSTOPPED | WNOHANG | __WALL | __WNOTHREAD) == -1 ||
+          info.si_pid == 0) {
+        return {-ESRCH, 0, 0};
+      }
+      return {0, info.si_status & 0xff, info.si_status >> 8};
+    }
+    nanosleep(&pause, nullptr);
+    if (pause.tv_nsec < 1'000'000) pause.tv_nsec *= 2;
+  }
+  return {-ETIMEDOUT, 0, 0};
+}
+
+// A task that this thread has seized.
+class Tracee {
+ public:
+  explicit Tracee(pid_t tid) : tid_(tid) {}
+
+  int Seize() {
+    if (Ptrace(PTRACE_SEIZE, tid_, 0, reinterpret_cast<void*>(PTRACE_O_TRACESYSGOOD)) == -1) return -errno;
+    return Interrupt();
+  }
+  int Interrupt() { return Ptrace(PTRACE_INTERRUPT, tid_, 0, nullptr) == -1 ? -errno : 0; }
+  int Get(user_regs_struct* registers) {
+    return Ptrace(PTRACE_GETREGS, tid_, 0, registers) == -1 ? -errno : 0;
+  }
+  int Set(const user_regs_struct& registers) {
+    return Ptrace(PTRACE_SETREGS, tid_, 0, &registers) == -1 ? -errno : 0;
+  }
+  // Runs to the next system-call stop; another kind of stop may come before.
+  Stop RunToSyscall() {
+    if (Ptrace(PTRACE_SYSCALL, tid_, 0, nullptr) == -1) return {-errno, 0, 0};
+    return AwaitStop(tid_);
+  }
+  // Lets go of a stopped task; a signal that it was stopped for is delivered.
+  int Detach(int signal) {
+    return Ptrace(PTRACE_DETACH, tid_, 0, reinterpret_cast<void*>(static_cast<uintptr_t>(signal))) == -1 ? -errno : 0;
+  }
+
+  pid_t tid() const { return tid_; }
+
+ private:
+  pid_t tid_;
+};
+
+// Puts the registers back and lets go. `original` is the state right after the interrupted call, with -514 in rax: whatever
+// becomes of the signal, the kernel's own restart logic then does the right thing with the original call.
+int Release(Tracee& tracee, const user_regs_struct& original, const Stop& stop) {
+  const int error = tracee.Set(original);
+  // A plain signal-delivery stop has no event; only its signal is passed on.
+  const bool is_delivery = stop.event == 0 && stop.signal != kSyscallStop;
+  const int detach_error = tracee.Detach(is_delivery ? stop.signal : 0);
+  return error != 0 ? error : detach_error;
+}
+
+// The sequence. `is_stopped` tells whether the task was let go of from a stop, or may still be running.
+int SuspendUnderMask(const InterruptJob& job, Tracee& tracee, bool* is_free) {
+  *is_free = true;
+  if (const int error = tracee.Seize(); error != 0) return error;
+  *is_free = false;
+  // The interruption waits until the call returns: nothing but the answer and death ends a received trap.
+  if (const int error = SendAnswer(job.listener.get(), job.id, -kErestartnohand); error != 0) return error;
+  Stop stop = AwaitStop(job.tid);
+  if (stop.error != 0) return stop.error;
+
+  user_regs_struct original;
+  if (const int error = tracee.Get(&original); error != 0) return error;
+  if (stop.event != PTRACE_EVENT_STOP || original.rax != static_cast<uint64_t>(-kErestartnohand)) {
+    // Another signal came first and ends the call by itself.
+    *is_free = tracee.Detach(stop.event == 0 ? stop.signal : 0) == 0;
+    return 0;
+  }
+  user_regs_struct suspended = original;
+  suspended.rip -= kSyscallInstructionSize;
+  suspended.rax = SYS_rt_sigsuspend;
+  // No call to restart: the kernel must not move the instruction pointer a second time.
+  suspended.orig_rax = ~0ULL;
+  suspended.rdi = job.mask_address;
+  suspended.rsi = kSignalSetSize;
+  if (const int error = tracee.Set(suspended); error != 0) return error;
+
+  stop = tracee.RunToSyscall();
+  if (stop.error == 0 && stop.signal == kSyscallStop) {
+    stop = tracee.RunToSyscall();
+    if (stop.error == -ETIMEDOUT && tracee.Interrupt() == 0) {
+      // No signal came, or another thread took it. Interrupted, the call returns, and the original one is restarted.
+      stop = AwaitStop(job.tid);
+    }
+  }
+  if (stop.error != 0) return stop.error;
+  // Only rax is the suspended call's: -514 where it ran, and where something else came first the original call's own -514.
+  const int error = Release(tracee, original, stop);
+  *is_free = error == 0;
+  return error;
+}
+
+AfterJob Interrupt(InterruptJob& job) {
+  Tracee tracee(job.tid);
+  bool is_free;
+  const int result = SuspendUnderMask(job, tracee, &is_free);
+  AddCompletion({EventKind::kInterrupted, job.key, result});
+  return is_free || result == -ESRCH ? AfterJob::kGoOn : AfterJob::kEndThread;
+}
+
+auto& TheWorker() {
+  // Never destroyed: its thread outlives main().
+  static auto* worker = new Worker<InterruptJob, Interrupt, kQueueCapacity>;
+  return *worker;
+}
+
+int64_t InterruptUnderMask(Arguments& arguments) {
+  InterruptJob job;
+  job.key = arguments.Int32(0);
+  const int listener = ListenerDescriptor(arguments.Int32(1));
+  job.id = TrapId(arguments.Uint32(2), arguments.Uint32(3));
+  job.tid = arguments.Int32(4);
+  job.mask_address = arguments.Size(5);
+  if (!arguments.ok()) return 0;
+  int error = listener < 0 ? -ENOENT : 0;
+  if (error == 0) {
+    job.listener = Descriptor(fcntl(listener, F_DUPFD_CLOEXEC, 3));
+    if (!job.listener.is_open()) error = -errno;
+  }
+  if (error == 0 && !TheWorker().Add(job)) error = -ENOMEM;
+  // The trap is left waiting: whoever asked can still end it another way.
+  if (error != 0) AddCompletion({EventKind::kInterrupted, job.key, error});
+  return 0;
+}
+
+constexpr Export kExports[] = {{"interruptUnderMask", Numeric<InterruptUnderMask>}};
+
+}  // namespace
+
+std::span<const Export> UnderMaskExports() { return kExports; }
+
+}  // namespace isopod
