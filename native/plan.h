@@ -1,5 +1,5 @@
-// What the loader and the guest kernel say to each other at exec. The TypeScript side is runtime/kernel/abi/exec-plan.ts;
-// both files state every offset. All values are little-endian 64-bit words.
+// What the loader and the guest kernel say to each other at exec. The TypeScript side is
+// runtime/kernel/abi/exec-plan.ts; both files state every offset. All values are little-endian 64-bit words.
 #ifndef ISOPOD_PLAN_H
 #define ISOPOD_PLAN_H
 
@@ -11,9 +11,9 @@
 #define ISOPOD_NR_PLAN 0x1505
 #define ISOPOD_NR_RING_ATTACH 0x1506
 
-// Where the loader is linked. The host starts a program's heap (brk) behind the loader, up to 1 GiB further on, and only
-// CAP_SYS_RESOURCE may move it, so this address decides how far every guest's heap can grow. It lies between the two
-// areas in which Linux places things by itself, even with vm.mmap_rnd_bits at its maximum of 32 (16 TiB):
+// Where the loader is linked. The host starts a program's heap (brk) behind the loader, up to 1 GiB further on, and
+// only CAP_SYS_RESOURCE may move it, so this address decides how far every guest's heap can grow. It lies between the
+// two areas in which Linux places things by itself, even with vm.mmap_rnd_bits at its maximum of 32 (16 TiB):
 //   0x555555554000 … 0x655555554000  position-independent programs
 //   0x6ffb........ … 0x7fffffffffff  mappings (downward) and the stack, for stack limits of up to some GiB
 // which leaves the heap 7.9 TiB (15 TiB more with the default of 28 bits) and the mappings the same from their side.
@@ -21,15 +21,16 @@
 // Sanitizers see it as neither heap nor shadow; they don't use brk.
 #define ISOPOD_LOADER_BASE 0x680000000000
 
-// The loader's text begins with the one `syscall` instruction from which the filter lets a file mapping through natively:
-// `mmap(addr, len, prot, MAP_PRIVATE | MAP_FIXED, fd, off)`. The filter compares the instruction pointer after it.
-// The build fails when the code is elsewhere (loader/loader.ld.S).
+// The loader's text begins with the one `syscall` instruction from which the filter lets a file mapping through
+// natively: `mmap(addr, len, prot, MAP_PRIVATE | MAP_FIXED, fd, off)`. The filter compares the instruction pointer
+// after it. The build fails when the code is elsewhere (loader/loader.ld.S).
 #define ISOPOD_GATE_SECTION 0x680000010000
 #define ISOPOD_GATE_IP 0x68000001000a
 
-// Reserved for the ring lane: nothing else of ours may ever be mapped there. The table page is the lowest that every host lets an
-// unprivileged process map (vm.mmap_min_addr), the area is out of the heap's way just below the loader, and the island of stubs is
-// put within 2 GiB of the text it serves when that is mapped, where no fixed address would do.
+// Reserved for the ring lane: nothing else of ours may ever be mapped there. The table page is the lowest that every
+// host lets an unprivileged process map (vm.mmap_min_addr), the area is out of the heap's way just below the loader,
+// and the island of stubs is put within 2 GiB of the text it serves when that is mapped, where no fixed address would
+// do.
 #define ISOPOD_RING_TABLE 0x10000
 #define ISOPOD_RING_TABLE_LEN 0x1000
 #define ISOPOD_RING_AREA 0x67ff00000000
@@ -47,8 +48,8 @@
 enum { ISOPOD_SEGMENT_PROGRAM = 0, ISOPOD_SEGMENT_INTERPRETER = 1 };
 
 // One PT_LOAD, page-aligned by the kernel. file_len bytes (multiple of the page size, zero if none) come from
-// the descriptor at file_offset, then anonymous memory up to mem_len. zero_from/zero_len: the bytes to clear in the last
-// file page (the *whole* rest of that page), zero_len 0 if none. Addresses are relative to the object's base.
+// the descriptor at file_offset, then anonymous memory up to mem_len. zero_from/zero_len: the bytes to clear in the
+// last file page (the *whole* rest of that page), zero_len 0 if none. Addresses are relative to the object's base.
 struct isopod_segment {
   unsigned long address;
   unsigned long file_len;
@@ -79,16 +80,17 @@ struct isopod_plan {
   unsigned long phdr;  // relative to the program's base; 0: no segment holds the program headers, AT_PHDR is 0
   unsigned long phnum;
   unsigned long uid, euid, gid, egid, secure;
-  // Bit 0, ISOPOD_PLAN_STACK_EXECUTABLE: PT_GNU_STACK has PF_X. (Without a PT_GNU_STACK a 64-bit program's stack is not executable.)
-  // The other bits are 0; the ring lane's are to come from them.
+  // Bit 0, ISOPOD_PLAN_STACK_EXECUTABLE: PT_GNU_STACK has PF_X. (Without a PT_GNU_STACK a 64-bit program's stack is not
+  // executable.) The other bits are 0; the ring lane's are to come from them.
   unsigned long flags;
-  // argv: the first drop_args of the caller's arguments are replaced by string_count NUL-terminated strings that lie one
-  // after another in strings[0..strings_len). (`#!`: drop 1, put interpreter, its argument, the script's path. Else 0 and 0.)
+  // argv: the first drop_args of the caller's arguments are replaced by string_count NUL-terminated strings that lie
+  // one after another in strings[0..strings_len). (`#!`: drop 1, put interpreter, its argument, the script's path. Else
+  // 0 and 0.)
   unsigned long drop_args;
   unsigned long string_count;
   unsigned long strings_len;
-  // AT_EXECFN: 0 keeps the caller's string; else 1 + the index of the string above that it is. The index may be string_count:
-  // then one more string follows the arguments'.
+  // AT_EXECFN: 0 keeps the caller's string; else 1 + the index of the string above that it is. The index may be
+  // string_count: then one more string follows the arguments'.
   unsigned long execfn_string;
   char strings[ISOPOD_MAX_STRINGS];
 };

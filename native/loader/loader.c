@@ -1,17 +1,24 @@
 // The loader: the only native program a guest process ever executes. It stands in for the program that execve named:
-// asks the guest kernel for its plan, maps that program and its interpreter from the lent descriptors, mends what the host
-// put on the stack for the loader itself, and jumps. The host's execve has done the rest: a new address space, the arguments
-// and the environment on a randomized stack, the vDSO, reset signal handlers.
+// asks the guest kernel for its plan, maps that program and its interpreter from the lent descriptors, mends what the
+// host put on the stack for the loader itself, and jumps. The host's execve has done the rest: a new address space, the
+// arguments and the environment on a randomized stack, the vDSO, reset signal handlers.
 //
-// Freestanding: no libc, no relocations, no initialised data, and no vector or floating-point instruction, so that the new
-// program finds that state as execve leaves it. It runs on a stack of its own in .bss, because it rebuilds the real one.
+// Freestanding: no libc, no relocations, no initialised data, and no vector or floating-point instruction, so that the
+// new program finds that state as execve leaves it. It runs on a stack of its own in .bss, because it rebuilds the real
+// one.
 #include "../plan.h"
 
 typedef unsigned long u64;
 
 enum { NR_MMAP = 9, NR_MPROTECT = 10, NR_MUNMAP = 11, NR_EXIT_GROUP = 231 };
 enum { PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4, PROT_GROWSDOWN = 0x01000000 };
-enum { MAP_PRIVATE = 0x2, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000, MAP_FIXED_NOREPLACE = 0x100000 };
+enum {
+  MAP_PRIVATE = 0x2,
+  MAP_FIXED = 0x10,
+  MAP_ANONYMOUS = 0x20,
+  MAP_NORESERVE = 0x4000,
+  MAP_FIXED_NOREPLACE = 0x100000
+};
 enum { ENOSYS = 38 };
 enum {
   AT_NULL = 0,
@@ -56,8 +63,9 @@ __asm__(
     ".size isopod_gate_mmap, . - isopod_gate_mmap\n"
     ".popsection\n");
 
-// The program starts as execve starts one: every register zero, flags clear. What the loader had in .bss is unmapped, which
-// leaves its text alone; the entry waits below the stack pointer, where nothing can overwrite it: no handler is installed yet.
+// The program starts as execve starts one: every register zero, flags clear. What the loader had in .bss is unmapped,
+// which leaves its text alone; the entry waits below the stack pointer, where nothing can overwrite it: no handler is
+// installed yet.
 __asm__(
     ".pushsection .text, \"ax\", @progbits\n"
     ".globl _start\n"
@@ -127,12 +135,13 @@ static u64 string_length(const char *text) {
   return (u64)(end - text);
 }
 
-// Reserves the span of an object, so that its segments go next to each other and nothing else gets between them. Returns its base.
+// Reserves the span of an object, so that its segments go next to each other and nothing else gets between them.
+// Returns its base.
 static u64 reserve(const struct isopod_object *object) {
   const u64 flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   if (object->is_fixed) {
-    // An ELF program that wants the loader's own pages (or the stack's) can't be loaded; Linux has no such pages, but no linker
-    // uses the addresses either.
+    // An ELF program that wants the loader's own pages (or the stack's) can't be loaded; Linux has no such pages, but
+    // no linker uses the addresses either.
     u64 at = call6(NR_MMAP, object->span_address, object->span_len, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1UL, 0);
     if (at != object->span_address) die();
     return object->base_hint;
@@ -166,8 +175,8 @@ static void map_segment(const struct isopod_segment *segment, u64 base) {
   if (segment->zero_len && (segment->prot & PROT_WRITE)) fill_zero(base + segment->zero_from, segment->zero_len);
 }
 
-// Builds argc, argv, envp and the auxiliary vector anew below `stack_pointer`, with the plan's strings in place of the first
-// drop_args arguments. The caller's strings stay where they are. Sets *execfn. Returns the new stack pointer.
+// Builds argc, argv, envp and the auxiliary vector anew below `stack_pointer`, with the plan's strings in place of the
+// first drop_args arguments. The caller's strings stay where they are. Sets *execfn. Returns the new stack pointer.
 static u64 *rebuild(u64 *stack_pointer, const char **execfn) {
   u64 argument_count = stack_pointer[0];
   u64 *arguments = stack_pointer + 1;
