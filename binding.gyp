@@ -33,6 +33,8 @@
         "-fno-rtti",
         "-fvisibility=hidden",
       ],
+      # A forked child must not need the dynamic linker for the first call of anything.
+      "ldflags": ["-Wl,-z,now"],
     },
   ],
 }

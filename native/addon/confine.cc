@@ -8,6 +8,7 @@
 #include "exports.h"
 #include "filter.h"
 #include "result.h"
+#include "spawner.h"
 
 namespace isopod {
 
@@ -22,6 +23,8 @@ int64_t Confine(Arguments& arguments) {
   std::vector<sock_filter> filter;
   if (const int error = CompileFilter(rules, default_action, &filter); error != 0) return error;
   const sock_fprog program = {static_cast<unsigned short>(filter.size()), filter.data()};
+  // What makes guests must not be bound by the list: guests would inherit it, and its errno outranks a trap.
+  if (const int error = StartSpawner(); error != 0) return error;
   // no_new_privs is a thread's own; TSYNC gives it to the others together with the filter.
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) return -errno;
   const unsigned flags = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH;

@@ -1,3 +1,8 @@
+// The spawner is a fork of this process that was made before this process confined itself: a new process inherits the
+// filters of the one that makes it, and with the sandbox process's own list in force a guest's call would get that list's
+// errno and never become a trap. The spawner does nothing but make processes. It is undumpable, so that the sandbox process
+// can't write into it; it has given back the memory that it was forked with, so it is small and forks fast.
+//
 // SAFETY: all of this runs in forked copies of a threaded process. It makes raw system calls and touches its own stack, the
 // prepared request and the status page; it allocates nothing and takes no lock.
 
@@ -12,6 +17,7 @@
 #include <linux/securebits.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -72,7 +78,7 @@ class Steps {
 
  private:
   SpawnStatus* status_;
-  SpawnStep step_ = SpawnStep::kNone;
+  SpawnStep step_ = SpawnStep::kStart;
 };
 
 void WriteFile(Steps& steps, const char* path, std::string_view text) {
@@ -81,6 +87,19 @@ void WriteFile(Steps& steps, const char* path, std::string_view text) {
   // Closed before the error is reported: the descriptor is the parent's too.
   Raw(SYS_close, fd);
   steps.Must(written);
+}
+
+// Puts a private copy of the request in the place of the shared one: what execve names is read there, and by the sandbox
+// process before that, when another request may long be on its way.
+void OwnRequest(Steps& steps, const SpawnRequest& request) {
+  const long copy = steps.Must(Raw(SYS_mmap, nullptr, request.memory_size, PROT_READ | PROT_WRITE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  void* to = reinterpret_cast<void*>(copy);
+  const void* from = request.memory;
+  size_t length = request.memory_used;
+  asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(length) : : "memory");
+  steps.Must(Raw(SYS_mremap, copy, request.memory_size, request.memory_size, MREMAP_MAYMOVE | MREMAP_FIXED,
+                 request.memory));
 }
 
 // One user and one group exist in the new user namespace. Group lists are frozen (the kernel demands it of a writer
@@ -167,12 +186,11 @@ void ResetSignals(Steps& steps) {
   steps.Must(Raw(SYS_rt_sigprocmask, SIG_SETMASK, &empty, nullptr, sizeof(empty)));
 }
 
-void DieWithParent(Steps& steps, const SpawnRequest& request) {
-  steps.At(SpawnStep::kParentDeathSignal);
-  steps.Must(Raw(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
-  // The parent may have died before that.
-  pollfd parent = {request.parent_pidfd, POLLIN, 0};
-  if (Raw(SYS_poll, &parent, 1, 0) > 0) Exit(127);
+// False when the parent is dead already.
+bool DieWithParent(int parent_pidfd) {
+  if (Raw(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return false;
+  pollfd parent = {parent_pidfd, POLLIN, 0};
+  return Raw(SYS_poll, &parent, 1, 0) == 0;
 }
 
 long InstallFilter(const SpawnRequest& request) {
@@ -186,6 +204,11 @@ long InstallFilter(const SpawnRequest& request) {
 
 [[noreturn]] void RunSpawned(const SpawnRequest& request, SpawnStatus* status) {
   Steps steps(status);
+  steps.At(SpawnStep::kStart);
+  OwnRequest(steps, request);
+  // The spawner isn't dumpable. The new process has to be: only then are its id maps its own to write and its memory the
+  // sandbox process's to read.
+  steps.Must(Raw(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0));
   if (request.join_pidfd < 0) {
     MapIds(steps, request);
     EnterRoot(steps, request);
@@ -199,8 +222,8 @@ long InstallFilter(const SpawnRequest& request) {
   SetLimits(steps, request);
   DropCapabilities(steps);
   // After the credentials: a change of them takes the death signal away.
-  DieWithParent(steps, request);
-  steps.Must(Raw(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0));
+  steps.At(SpawnStep::kParentDeathSignal);
+  if (!DieWithParent(request.parent_pidfd)) steps.Must(-ESRCH);
   ResetSignals(steps);
 
   steps.At(SpawnStep::kFilter);
@@ -216,11 +239,10 @@ long InstallFilter(const SpawnRequest& request) {
   Exit(127);
 }
 
-}  // namespace
-
-int CloneSpawned(const SpawnRequest& request, SpawnStatus* status, bool is_sibling) {
-  unsigned long flags = CLONE_FILES | CLONE_PARENT_SETTID | SIGCHLD;
-  if (is_sibling) flags |= CLONE_PARENT;
+// Makes the new process as a sibling, a child of the sandbox process, and stores its pid. Only the new process doesn't come
+// back. 0 or -errno.
+int CloneSpawned(const SpawnRequest& request, SpawnStatus* status) {
+  unsigned long flags = CLONE_FILES | CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD;
   if (request.join_pidfd < 0) {
     flags |= CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
     if (request.netns_fd < 0) flags |= CLONE_NEWNET;
@@ -230,7 +252,8 @@ int CloneSpawned(const SpawnRequest& request, SpawnStatus* status, bool is_sibli
   return pid < 0 ? static_cast<int>(pid) : 0;
 }
 
-void RunIntermediate(const SpawnRequest& request, SpawnStatus* status) {
+// Enters the namespaces that the request names, in a process of its own, which then makes the new process and ends.
+[[noreturn]] void RunIntermediate(const SpawnRequest& request, SpawnStatus* status) {
   Steps steps(status);
   if (request.netns_fd >= 0) {
     steps.At(SpawnStep::kNetworkNamespace);
@@ -249,8 +272,105 @@ void RunIntermediate(const SpawnRequest& request, SpawnStatus* status) {
     steps.Must(result);
   }
   steps.At(SpawnStep::kClone);
-  steps.Must(CloneSpawned(request, status, true));
+  steps.Must(CloneSpawned(request, status));
   Exit(0);
+}
+
+// One line of /proc/self/maps, as far as it matters.
+struct Mapping {
+  uint64_t start = 0;
+  uint64_t end = 0;
+  uint64_t inode = 0;
+  // The first letter of the name in brackets, or 0: 'h' is the heap, 's' the stack, 'v' the kernel's own pages.
+  char kind = 0;
+};
+
+Mapping ParseMapping(const char* at, const char* end) {
+  Mapping mapping;
+  const auto number = [&](uint64_t base) {
+    uint64_t value = 0;
+    for (; at < end; at++) {
+      uint64_t digit = base;
+      if (*at >= '0' && *at <= '9') digit = static_cast<uint64_t>(*at - '0');
+      if (*at >= 'a' && *at <= 'f') digit = static_cast<uint64_t>(*at - 'a') + 10;
+      if (digit >= base) break;
+      value = value * base + digit;
+    }
+    return value;
+  };
+  const auto skip_field = [&] {
+    while (at < end && *at != ' ') at++;
+    while (at < end && *at == ' ') at++;
+  };
+  mapping.start = number(16);
+  at++;
+  mapping.end = number(16);
+  for (int field = 0; field < 4; field++) skip_field();  // The end's rest, permissions, offset, device.
+  mapping.inode = number(10);
+  skip_field();
+  if (at + 1 < end && *at == '[') mapping.kind = at[1];
+  return mapping;
+}
+
+// Gives back the memory that only the sandbox process needs: the heaps, which would otherwise be kept twice as soon as it
+// writes to them. What stays are the files (all of the code is in them), this stack, and the thread's own block.
+void DropMemory(uint64_t stack_address) {
+  uint64_t thread_block = 0;
+  constexpr int kArchGetFs = 0x1003;
+  if (Raw(SYS_arch_prctl, kArchGetFs, &thread_block) < 0) return;
+  const long fd = Raw(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  char text[8192];
+  size_t kept = 0;
+  for (;;) {
+    const long got = Raw(SYS_read, fd, text + kept, sizeof(text) - kept);
+    if (got <= 0) break;
+    const char* const end = text + kept + got;
+    const char* line = text;
+    for (const char* at = text; at < end; at++) {
+      if (*at != '\n') continue;
+      const Mapping mapping = ParseMapping(line, at);
+      line = at + 1;
+      const auto holds = [&](uint64_t address) { return address >= mapping.start && address < mapping.end; };
+      const bool is_anonymous = mapping.inode == 0 && (mapping.kind == 0 || mapping.kind == 'h' || mapping.kind == 'a');
+      if (!is_anonymous || holds(stack_address) || holds(thread_block)) continue;
+      Raw(SYS_munmap, mapping.start, mapping.end - mapping.start);
+    }
+    kept = static_cast<size_t>(end - line);
+    for (size_t i = 0; i < kept; i++) const_cast<volatile char*>(text)[i] = line[i];
+  }
+  Raw(SYS_close, fd);
+}
+
+void Answer(SpawnerChannel* channel, long result) {
+  channel->error = result < 0 ? static_cast<int32_t>(-result) : 0;
+  channel->turn.store(kSpawnerAnswered, std::memory_order_release);
+  Raw(SYS_futex, &channel->turn, FUTEX_WAKE, INT_MAX);
+}
+
+}  // namespace
+
+void RunSpawner(SpawnerChannel* channel, int parent_pidfd) {
+  // All signals stay blocked, as they were when it was forked; what kills it is the death of its parent.
+  if (!DieWithParent(parent_pidfd)) Exit(1);
+  Raw(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+  DropMemory(reinterpret_cast<uint64_t>(&parent_pidfd));
+  for (;;) {
+    const uint32_t turn = channel->turn.load(std::memory_order_acquire);
+    if (turn != kSpawnerAsked) {
+      Raw(SYS_futex, &channel->turn, FUTEX_WAIT, turn, nullptr, nullptr, 0);
+      continue;
+    }
+    const SpawnRequest& request = channel->request;
+    if (request.join_pidfd < 0 && request.netns_fd < 0) {
+      Answer(channel, CloneSpawned(request, &channel->status));
+      continue;
+    }
+    const unsigned long flags = CLONE_FILES | CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD;
+    const long intermediate = Raw(SYS_clone, flags, nullptr, &channel->intermediate_pid, nullptr, 0);
+    if (intermediate == 0) RunIntermediate(request, &channel->status);
+    Answer(channel, intermediate);
+  }
 }
 
 }  // namespace isopod

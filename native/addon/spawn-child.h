@@ -1,4 +1,4 @@
-// The half of `spawn` that runs in the new process.
+// The half of `spawn` that runs in other processes: in the spawner, which makes the new ones, and in a new one until its execve.
 #pragma once
 
 #include <linux/filter.h>
@@ -13,7 +13,7 @@ namespace isopod {
 
 // The step that the new process was at when it failed; spawn.cc has the names.
 enum class SpawnStep : uint32_t {
-  kNone,
+  kStart,
   kClone,
   kNetworkNamespace,
   kJoin,
@@ -48,6 +48,10 @@ struct SpawnLimit {
 
 // What the child needs, prepared before it exists: it only reads.
 struct SpawnRequest {
+  // The memory that holds everything below. It is the next request's too, so the child takes a private copy.
+  void* memory;
+  size_t memory_size;
+  size_t memory_used;
   const sock_filter* filter;
   uint16_t filter_length;
   const char* root_path;
@@ -80,12 +84,24 @@ struct SpawnStatus {
 };
 static_assert(std::atomic<uint32_t>::is_always_lock_free);
 
-// Makes the new process and stores its pid; the caller is its parent, or its sibling with `is_sibling`. Only the new
-// process doesn't come back. 0 or -errno.
-int CloneSpawned(const SpawnRequest& request, SpawnStatus* status, bool is_sibling);
+// What this process asks of the spawner, one request at a time. It lies in memory that both share, at the same address; so
+// does all that the request points to.
+struct SpawnerChannel {
+  // 0: nothing to do; 1: a request; 2: it is answered, the new process's own status follows.
+  std::atomic<uint32_t> turn;
+  // 0, or why no process could be made.
+  int32_t error;
+  // The process between, when namespaces have to be entered first: this process's child too, and it soon ends.
+  int32_t intermediate_pid;
+  SpawnRequest request;
+  SpawnStatus status;
+};
 
-// Runs in a process of its own, which is a child of the spawning one: enters the namespaces that the request names, then
-// makes the new process as its own sibling, and ends.
-[[noreturn]] void RunIntermediate(const SpawnRequest& request, SpawnStatus* status);
+inline constexpr uint32_t kSpawnerIdle = 0;
+inline constexpr uint32_t kSpawnerAsked = 1;
+inline constexpr uint32_t kSpawnerAnswered = 2;
+
+// Runs the spawner, in a fresh fork of this process that shares its descriptor table. `parent_pidfd` names this process.
+[[noreturn]] void RunSpawner(SpawnerChannel* channel, int parent_pidfd);
 
 }  // namespace isopod

@@ -1,9 +1,10 @@
 // Starting a container's first process.
 //
-// The new process shares this one's descriptor table until it has its filter: so the listener that it makes is this process's
-// too, and its number travels by a plain store into a shared page. Then the process has to leave the table with nothing in
-// it, by a call that its own filter traps. This process, which waits for it, continues that one call; the next trap is the
-// execve, and that one is for JavaScript.
+// The spawner makes it (spawn-child.cc says why it isn't this process), as a child of this process. It shares this
+// process's descriptor table until it has its filter: so the listener that it makes is this process's too, and its number
+// travels by a plain store into shared memory. Then the new process has to leave the table with nothing in it, by a call that
+// its own filter traps. This process, which waits for it, continues that one call; the next trap is the execve, and that
+// one is for JavaScript.
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -35,6 +36,7 @@
 #include "listeners.h"
 #include "result.h"
 #include "spawn-child.h"
+#include "spawner.h"
 
 namespace isopod {
 
@@ -183,32 +185,74 @@ struct Options {
         cookie(static_cast<uint64_t>(reader.Number("cookie"))) {}
 };
 
-std::vector<const char*> Pointers(const std::vector<std::string>& strings) {
-  std::vector<const char*> pointers;
-  for (const std::string& text : strings) pointers.push_back(text.c_str());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-// The shared page.
-class StatusPage {
+// The memory that a request is put into: the channel, then a bounded heap that never frees. Its pages are given back to the
+// host after each request.
+class RequestMemory {
  public:
-  StatusPage() {
-    void* page = mmap(nullptr, sizeof(SpawnStatus), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    // Fresh pages are zero, which is a status that has just started.
-    if (page != MAP_FAILED) status_ = static_cast<SpawnStatus*>(page);
+  // 0 or -errno.
+  int Map() {
+    void* memory = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* channel = mmap(nullptr, sizeof(SpawnerChannel), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED || channel == MAP_FAILED) return -ENOMEM;
+    memory_ = static_cast<uint8_t*>(memory);
+    // Fresh pages are zero, which is an idle channel.
+    channel_ = static_cast<SpawnerChannel*>(channel);
+    return 0;
   }
-  ~StatusPage() {
-    if (status_ != nullptr) munmap(status_, sizeof(SpawnStatus));
-  }
-  StatusPage(const StatusPage&) = delete;
-  StatusPage& operator=(const StatusPage&) = delete;
 
-  SpawnStatus* get() const { return status_; }
+  SpawnerChannel* channel() const { return channel_; }
+
+  void Clear() {
+    used_ = 0;
+    is_full_ = false;
+    madvise(memory_, kSize, MADV_REMOVE);
+  }
+
+  // A copy of `count` elements, or null when there is no room.
+  template <typename T>
+  T* Copy(const T* elements, size_t count) {
+    const size_t size = (count * sizeof(T) + 15) / 16 * 16;
+    if (size > kSize - used_) {
+      is_full_ = true;
+      return nullptr;
+    }
+    auto* copy = reinterpret_cast<T*>(memory_ + used_);
+    if (count > 0) std::memcpy(static_cast<void*>(copy), elements, count * sizeof(T));
+    used_ += size;
+    return copy;
+  }
+
+  const char* Copy(const std::string& text) { return Copy(text.c_str(), text.size() + 1); }
+
+  const char* const* Copy(const std::vector<std::string>& strings) {
+    std::vector<const char*> pointers;
+    for (const std::string& text : strings) pointers.push_back(Copy(text));
+    pointers.push_back(nullptr);
+    return Copy(pointers.data(), pointers.size());
+  }
+
+  // Tells the request where it lies. False when something had no room.
+  bool Seal(SpawnRequest* request) const {
+    request->memory = memory_;
+    request->memory_size = kSize;
+    request->memory_used = used_;
+    return !is_full_;
+  }
 
  private:
-  SpawnStatus* status_ = nullptr;
+  // Linux refuses arguments and environment of more than 2 MiB in its default limits.
+  static constexpr size_t kSize = 4 << 20;
+
+  uint8_t* memory_ = nullptr;
+  SpawnerChannel* channel_ = nullptr;
+  size_t used_ = 0;
+  bool is_full_ = false;
 };
+
+RequestMemory request_memory;
+pid_t spawner_pid = 0;
+// Names this process for those that must not outlive it. It stays open: they use it in the shared table.
+int own_pidfd = -1;
 
 // Handlers of this process must not run in a child before it has reset them.
 class BlockedSignals {
@@ -235,18 +279,21 @@ bool HasEnded(pid_t pid) {
   return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == -1 || info.si_pid != 0;
 }
 
-// Makes the new process, through an intermediate one where namespaces have to be entered first. 0 or -errno.
-int Start(const SpawnRequest& request, SpawnStatus* status) {
-  const BlockedSignals blocked;
-  if (request.join_pidfd < 0 && request.netns_fd < 0) return CloneSpawned(request, status, false);
-  const long intermediate = syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, 0);
-  if (intermediate == 0) RunIntermediate(request, status);
-  if (intermediate == -1) return -errno;
-  int unused;
-  while (waitpid(static_cast<pid_t>(intermediate), &unused, __WALL) == -1 && errno == EINTR) {
+// Hands the request to the spawner and waits until it has made a process. 0 or -errno.
+int AskSpawner(SpawnerChannel* channel) {
+  channel->turn.store(kSpawnerAsked, std::memory_order_release);
+  syscall(SYS_futex, &channel->turn, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  while (channel->turn.load(std::memory_order_acquire) != kSpawnerAnswered) {
+    const timespec tick = {0, kTickMs * 1'000'000L};
+    syscall(SYS_futex, &channel->turn, FUTEX_WAIT, kSpawnerAsked, &tick, nullptr, 0);
+    if (HasEnded(spawner_pid)) return -ECHILD;
   }
-  if (status->pid == 0 && StateOf(status) != SpawnState::kFailed) return -ECHILD;
-  return 0;
+  channel->turn.store(kSpawnerIdle, std::memory_order_relaxed);
+  if (channel->error != 0) return -channel->error;
+  if (channel->intermediate_pid == 0) return 0;
+  while (waitpid(channel->intermediate_pid, nullptr, __WALL) == -1 && errno == EINTR) {
+  }
+  return channel->status.pid == 0 && StateOf(&channel->status) != SpawnState::kFailed ? -ECHILD : 0;
 }
 
 // Continues the call by which the child leaves the shared table, and nothing else.
@@ -328,16 +375,25 @@ int64_t Spawn(const Options& options, const char** failed_step) {
     return fail(EINVAL, "check the listener's key");
   }
 
-  SpawnRequest request = {};
-  char root_path[PATH_MAX] = "/";
+  if (const int error = StartSpawner(); error != 0) return fail(-error, "start the spawner");
+  SpawnerChannel* const channel = request_memory.channel();
+  SpawnStatus* const status = &channel->status;
+  SpawnRequest& request = channel->request;
+  request_memory.Clear();
+  std::memset(static_cast<void*>(&request), 0, sizeof(request));
+  std::memset(static_cast<void*>(status), 0, sizeof(*status));
+  channel->error = channel->intermediate_pid = 0;
+
+  std::string root_path = "/";
   if (options.join_pid == 0) {
     struct stat root;
     if (fstat(options.root_fd, &root) == -1) return fail(errno, "look at the root");
     char link[32];
+    char target[PATH_MAX];
     std::snprintf(link, sizeof(link), "/proc/self/fd/%d", options.root_fd);
-    const ssize_t length = readlink(link, root_path, sizeof(root_path) - 1);
+    const ssize_t length = readlink(link, target, sizeof(target));
     if (length == -1) return fail(errno, "look at the root");
-    root_path[length] = '\0';
+    root_path.assign(target, static_cast<size_t>(length));
     request.root_device = root.st_dev;
     request.root_inode = root.st_ino;
   }
@@ -346,50 +402,42 @@ int64_t Spawn(const Options& options, const char** failed_step) {
     joined = Descriptor(static_cast<int>(syscall(SYS_pidfd_open, options.join_pid, 0)));
     if (!joined.is_open()) return fail(errno, "find the process to join");
   }
-  const Descriptor self(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
-  if (!self.is_open()) return fail(errno, "open this process");
-  const StatusPage page;
-  if (page.get() == nullptr) return fail(ENOMEM, "map the status page");
-
-  char uid_map[64];
-  char gid_map[64];
-  std::snprintf(uid_map, sizeof(uid_map), "%u %u 1\n", options.inside_uid, geteuid());
-  std::snprintf(gid_map, sizeof(gid_map), "%u %u 1\n", options.inside_gid, getegid());
-  const std::vector<const char*> argv = Pointers(options.argv);
-  const std::vector<const char*> envp = Pointers(options.envp);
-  request.filter = options.filter.data();
+  const std::string uid_map = std::to_string(options.inside_uid) + " " + std::to_string(geteuid()) + " 1\n";
+  const std::string gid_map = std::to_string(options.inside_gid) + " " + std::to_string(getegid()) + " 1\n";
+  request.filter = request_memory.Copy(options.filter.data(), options.filter.size());
   request.filter_length = static_cast<uint16_t>(options.filter.size());
-  request.root_path = root_path;
-  request.cwd = options.cwd.c_str();
-  request.path = options.path.c_str();
-  request.argv = argv.data();
-  request.envp = envp.data();
-  request.uid_map = uid_map;
-  request.gid_map = gid_map;
+  request.root_path = request_memory.Copy(root_path);
+  request.cwd = request_memory.Copy(options.cwd);
+  request.path = request_memory.Copy(options.path);
+  request.argv = request_memory.Copy(options.argv);
+  request.envp = request_memory.Copy(options.envp);
+  request.uid_map = {request_memory.Copy(uid_map), uid_map.size()};
+  request.gid_map = {request_memory.Copy(gid_map), gid_map.size()};
   request.inside_uid = options.inside_uid;
   request.inside_gid = options.inside_gid;
-  request.limits = options.limits.data();
+  request.limits = request_memory.Copy(options.limits.data(), options.limits.size());
   request.limit_count = options.limits.size();
   request.cookie = options.cookie;
-  request.parent_pidfd = self.get();
+  request.parent_pidfd = own_pidfd;
   request.join_pidfd = joined.get();
   request.netns_fd = options.netns_fd;
+  if (!request_memory.Seal(&request)) return fail(E2BIG, "copy the arguments");
 
-  if (const int error = Start(request, page.get()); error != 0) return fail(-error, "clone");
-  const SpawnState state = AwaitReady(page.get());
+  if (const int error = AskSpawner(channel); error != 0) return fail(-error, "clone");
+  const SpawnState state = AwaitReady(status);
   if (state != SpawnState::kReady) {
-    const Failure failure = GiveUp(page.get(), state);
+    const Failure failure = GiveUp(status, state);
     return fail(failure.error, failure.step);
   }
   // A listener on one of the standard numbers would be lost with the next program that inherits them.
-  const int listener = static_cast<int>(NewDescriptor(page.get()->listener));
-  page.get()->listener = -1;
+  const int listener = static_cast<int>(NewDescriptor(status->listener));
+  status->listener = -1;
   const int error = listener < 0 ? listener : AddListener(options.listener, listener);
   if (error != 0) {
-    GiveUp(page.get(), SpawnState::kFailed);
+    GiveUp(status, SpawnState::kFailed);
     return fail(-error, "watch the listener");
   }
-  return page.get()->pid;
+  return status->pid;
 }
 
 napi_value SpawnBinding(Arguments& arguments) {
@@ -415,6 +463,19 @@ napi_value SpawnBinding(Arguments& arguments) {
 constexpr Export kExports[] = {{"spawn", Valued<SpawnBinding>}};
 
 }  // namespace
+
+int StartSpawner() {
+  if (spawner_pid != 0) return 0;
+  if (const int error = request_memory.Map(); error != 0) return error;
+  own_pidfd = static_cast<int>(NewDescriptor(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0))));
+  if (own_pidfd < 0) return own_pidfd;
+  const BlockedSignals blocked;
+  const long pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, 0);
+  if (pid == 0) RunSpawner(request_memory.channel(), own_pidfd);
+  if (pid == -1) return -errno;
+  spawner_pid = static_cast<pid_t>(pid);
+  return 0;
+}
 
 std::span<const Export> SpawnExports() { return kExports; }
 
