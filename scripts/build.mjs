@@ -1,0 +1,186 @@
+// `npm run build`: the addon, the native programs, the compiled TypeScript, the bundles. What is newer than its sources is left alone.
+
+import { createHash } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import { main, root, StepError } from './steps.mjs';
+
+const addon = 'build/Release/isopod.node';
+const nativePrograms = ['native/build/isopod-loader', 'native/build/isopod-launcher'];
+
+/** What is started often is one file each, so that a start loads one file. */
+const bundles = [
+	{ entry: 'shim/cli/main.ts', file: 'dist/isopod.js', format: 'esm' },
+	{ entry: 'runtime/sandbox/process/main.ts', file: 'dist/sandbox.cjs', format: 'cjs' },
+];
+
+/** Entries that aren't written yet. An entry leaves this list when it comes; any other missing entry is an error. */
+const bundlesToCome = ['shim/cli/main.ts', 'runtime/sandbox/process/main.ts'];
+
+const typeScriptFolders = ['native', 'runtime', 'shim', 'bench', 'proto'];
+
+if (process.argv[1] === import.meta.filename) {
+	await main('build', 2, async (steps) => {
+		await steps.step('Building the native parts', buildNative);
+		await steps.step('Building the TypeScript parts', buildTypeScript);
+	});
+}
+
+/** Builds the addon with node-gyp, the loader and the launcher with make. */
+export async function buildNative(steps) {
+	const headers = findNodeHeaders();
+	const sources = [
+		...list('native', (file) => !file.startsWith('native/build/') && !file.endsWith('.ts')),
+		'binding.gyp',
+		'scripts/build.mjs',
+	];
+	const state = [digest(sources), process.version, headers].join('\n');
+	return steps.locked(join(root, 'scripts'), async () => {
+		const stamp = join(root, 'build/native-stamp');
+		if (isUnchanged(stamp, state, [addon, ...nativePrograms])) return 'already there';
+		const nodeGyp = createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js');
+		// Only configure when the project or the Node changed: it makes the compiler start over.
+		const configuration = [digest(['binding.gyp']), process.version, headers].join('\n');
+		const configured = join(root, 'build/configure-stamp');
+		const actions = isUnchanged(configured, configuration, ['build/Makefile']) ? ['build'] : ['configure', 'build'];
+		for (const action of actions) {
+			const jobs = action === 'build' ? ['--jobs', '2'] : [];
+			await steps.run(process.execPath, [nodeGyp, action, `--nodedir=${headers}`, ...jobs]);
+			if (action === 'configure') writeFileSync(configured, configuration);
+		}
+		await steps.run('make', ['-C', 'native', '-j2', '--no-print-directory']);
+		writeFileSync(stamp, state);
+	});
+}
+
+/** Compiles the TypeScript to dist/ and bundles what starts often. The output is written even when types are wrong, and then it fails. */
+export async function buildTypeScript(steps) {
+	const sources = typeScriptFolders.flatMap((folder) => list(folder, (file) => file.endsWith('.ts')));
+	const settings = ['tsconfig.json', 'package.json', 'package-lock.json', 'scripts/build.mjs'];
+	const state = [digest([...sources, ...settings]), process.version].join('\n');
+	return steps.locked(join(root, 'scripts'), async () => {
+		const stamp = join(root, 'dist/stamp');
+		const present = bundles.filter((bundle) => !isToCome(bundle.entry));
+		if (
+			isUnchanged(
+				stamp,
+				state,
+				present.map((bundle) => bundle.file),
+			)
+		) {
+			return 'already there';
+		}
+		removeOrphans();
+		const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+		const compiled = await steps.run(process.execPath, [tsc, '-p', 'tsconfig.json', '--pretty', 'false'], { allowFailure: true });
+		for (const bundle of present) await writeBundle(bundle);
+		if (compiled.status !== 0) {
+			throw new StepError('Compile the TypeScript: there are errors of type (dist/ is written all the same)', { output: compiled.output });
+		}
+		mkdirSync(dirname(stamp), { recursive: true });
+		writeFileSync(stamp, state);
+	});
+}
+
+function isToCome(entry) {
+	return bundlesToCome.includes(entry) && !existsSync(join(root, entry));
+}
+
+async function writeBundle({ entry, file, format }) {
+	const { build } = await import('esbuild');
+	const isModule = format === 'esm';
+	try {
+		await build({
+			absWorkingDir: root,
+			entryPoints: [entry],
+			outfile: file,
+			bundle: true,
+			platform: 'node',
+			target: 'node20',
+			format,
+			external: ['*.node'],
+			// Names stay as they are written; `keepNames` would only add a call to each closure that the system-call path makes.
+			minifySyntax: true,
+			legalComments: 'none',
+			sourcemap: 'linked',
+			logLevel: 'silent',
+			banner: {
+				js: isModule
+					? "#!/usr/bin/env node\nimport { createRequire as requireFrom } from 'node:module';\nconst require = requireFrom(import.meta.url);"
+					: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;",
+			},
+			define: isModule
+				? {}
+				: { 'import.meta.url': 'importMetaUrl', 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' },
+		});
+	} catch (cause) {
+		if (!Array.isArray(cause.errors)) throw cause;
+		const output = cause.errors.map(({ text, location }) => (location ? `${location.file}:${location.line}: ${text}` : text)).join('\n');
+		throw new StepError(`Bundle ${entry}`, { output, cause });
+	}
+	if (isModule) chmodSync(join(root, file), 0o755);
+}
+
+/** Removes compiled files whose source is gone: a deleted test must not go on running. */
+function removeOrphans() {
+	for (const file of list('dist', (name) => /\.js(\.map)?$/.test(name))) {
+		if (bundles.some((bundle) => file === bundle.file || file === `${bundle.file}.map`)) continue;
+		const source = relative('dist', file).replace(/\.js(\.map)?$/, '.ts');
+		if (!existsSync(join(root, source))) rmSync(join(root, file));
+	}
+}
+
+/** The folder that holds `include/node` of the Node that runs: the addon is built with these headers, none are downloaded. */
+function findNodeHeaders() {
+	const prefixOf = (program) => dirname(dirname(program));
+	const candidates = new Set([
+		prefixOf(process.execPath),
+		prefixOf(realpathSync(process.execPath)),
+		process.config.variables.node_prefix,
+		'/usr/local',
+		'/usr',
+	]);
+	for (const candidate of candidates) {
+		const version = readIfThere(join(candidate, 'include/node/node_version.h'));
+		const number = (name) => new RegExp(`#define NODE_${name}_VERSION (\\d+)`).exec(version)?.[1];
+		const isSame = `v${number('MAJOR')}.${number('MINOR')}.${number('PATCH')}` === process.version;
+		if (isSame && existsSync(join(candidate, 'include/node/node_api.h'))) return candidate;
+	}
+	throw new StepError(
+		`Find the headers of Node ${process.version}: include/node/node_api.h of this version is in none of ${[...candidates].join(', ')}. ` +
+			'Install Node from an archive or package that has them (those of nodejs.org and nodesource.com do).',
+	);
+}
+
+/** Files below `folder`, as paths from the package's root, sorted. */
+function list(folder, isWanted) {
+	if (!existsSync(join(root, folder))) return [];
+	return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+		.filter((entry) => entry.isFile())
+		.map((entry) => join(relative(root, entry.parentPath ?? entry.path), entry.name))
+		.filter(isWanted)
+		.sort();
+}
+
+/** A short name for the state of `files`: it changes when one is written, added or removed. */
+function digest(files) {
+	const hash = createHash('sha256');
+	for (const file of files) {
+		const stat = statSync(join(root, file), { throwIfNoEntry: false });
+		hash.update(`${file} ${stat?.mtimeMs} ${stat?.size}\n`);
+	}
+	return hash.digest('hex');
+}
+
+function isUnchanged(stamp, state, outputs) {
+	return readIfThere(stamp) === state && outputs.every((file) => existsSync(join(root, file)));
+}
+
+function readIfThere(file) {
+	try {
+		return readFileSync(file, 'utf8');
+	} catch {
+		return '';
+	}
+}
