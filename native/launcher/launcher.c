@@ -54,9 +54,12 @@
 
 enum { MAX_ITEMS = 256, MAX_FD = 1023 };
 
-// What owning the pod's trees takes (facts: section H), and no more.
-static const unsigned kKeptCapabilities =
-    1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE | 1U << CAP_DAC_READ_SEARCH | 1U << CAP_FOWNER | 1U << CAP_FSETID;
+// What owning the pod's trees takes, and no more. And SETFCAP: since Linux 5.12 nobody without it may map user 0 of his
+// user namespace into a new one (verify_root_map in kernel/user_namespace.c), as every guest's namespace does. It
+// allows setting file capabilities, which the host heeds in this very user namespace only, and no_new_privs makes it
+// ignore them there.
+static const unsigned kKeptCapabilities = 1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE | 1U << CAP_DAC_READ_SEARCH |
+                                          1U << CAP_FOWNER | 1U << CAP_FSETID | 1U << CAP_SETFCAP;
 
 // The folder that the new root covers while it is built. Nobody else sees that (the mount namespace is private by
 // then), and every source is already held by a descriptor.

@@ -454,7 +454,7 @@ static long call(const struct seccomp_notif *request) {
     case SYS_readlinkat:
       return readlink_for(tid, path, args[2], args[3]);
     default:
-      return -ENOSYS;
+      return -EOPNOTSUPP;
   }
 }
 
