@@ -15,7 +15,7 @@
 //   --netns PATH           network namespace to enter, instead of a new and empty one
 //   --cgroup FILE          cgroup.procs (or tasks) file of a cgroup to join; one per hierarchy
 //   --rlimit NAME=S:H      soft and hard resource limit, "unlimited" for none (default nofile at its hard limit,
-//   core=0:0)
+//   core=1:1)
 //   --oom-score-adj N      for the program; lowering it takes CAP_SYS_RESOURCE
 //   --hostname NAME        of the new UTS namespace (default isopod)
 //   --report-fd N          where the pid goes, see below
@@ -422,7 +422,8 @@ static void set_limits(void) {
   if (getrlimit(RLIMIT_NOFILE, &files) != 0) fail("set limit", "nofile");
   files.rlim_cur = files.rlim_max;
   if (setrlimit(RLIMIT_NOFILE, &files) != 0) fail("set limit", "nofile");
-  if (setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) != 0) fail("set limit", "core");
+  // Not 0: a core_pattern that pipes to a program of the host's runs that on any limit but 1, and no file is as small as that.
+  if (setrlimit(RLIMIT_CORE, &(struct rlimit){1, 1}) != 0) fail("set limit", "core");
   for (int i = 0; i < options.limit_count; i++) {
     const struct limit *limit = &options.limits[i];
     if (setrlimit((__rlimit_resource_t)limit->resource, &limit->value) != 0)
