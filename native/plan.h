@@ -18,7 +18,8 @@
 //   0x6ffb........ … 0x7fffffffffff  mappings (downward) and the stack, for stack limits of up to some GiB
 // which leaves the heap 7.9 TiB (15 TiB more with the default of 28 bits) and the mappings the same from their side.
 // With an unlimited stack mappings grow upward from below 0x3aaaaaaaa000 instead, and are further away still.
-// Sanitizers see it as neither heap nor shadow; they don't use brk.
+// For sanitizers it is no memory of the program's: /proc/PID/maps must not show the loader, or ThreadSanitizer gives
+// up.
 #define ISOPOD_LOADER_BASE 0x680000000000
 
 // The loader's text begins with the one `syscall` instruction from which the filter lets a file mapping through

@@ -6,16 +6,14 @@
 //
 //   --id-base N            first host user and group id of the sandbox; its id 0 (default 524288; never 0)
 //   --id-count N           how many ids follow (default 65536)
-//   --file SRC:DST         binds a host file or folder read-only, nosuid, nodev at DST of the new root (nodev not for a
-//   device)
+//   --file SRC:DST         binds a file, folder or device read-only, nosuid, nodev (noexec for a device) at DST
 //   --tmpfs DST            mounts a small private tmpfs, owned by the sandbox's id 0
 //   --loader SRC           copies the loader to /guest/x
 //   --fd SRC:DST           gives the program descriptor SRC as DST; all others but 0, 1 and 2 are closed
 //   --env K=V              a variable of the program's environment, which is empty otherwise
 //   --netns PATH           network namespace to enter, instead of a new and empty one
 //   --cgroup FILE          cgroup.procs (or tasks) file of a cgroup to join; one per hierarchy
-//   --rlimit NAME=S:H      soft and hard resource limit, "unlimited" for none (default nofile at its hard limit,
-//   core=1:1)
+//   --rlimit NAME=S:H      soft and hard limit, or "unlimited" (default nofile at its hard limit, core=1:1)
 //   --oom-score-adj N      for the program; lowering it takes CAP_SYS_RESOURCE
 //   --hostname NAME        of the new UTS namespace (default isopod)
 //   --report-fd N          where the pid goes, see below
@@ -66,8 +64,8 @@ static const unsigned kKeptCapabilities = 1U << CAP_CHOWN | 1U << CAP_DAC_OVERRI
 static const char kBuildPlace[] = "/tmp";
 
 struct pair {
-  const char *source;
-  const char *target;
+  const char* source;
+  const char* target;
 };
 
 struct fd_move {
@@ -85,22 +83,22 @@ static struct {
   unsigned long id_count;
   struct pair files[MAX_ITEMS];
   int file_count;
-  const char *tmpfs[MAX_ITEMS];
+  const char* tmpfs[MAX_ITEMS];
   int tmpfs_count;
-  const char *loader;
+  const char* loader;
   struct fd_move fds[MAX_ITEMS];
   int fd_count;
-  char *environment[MAX_ITEMS + 1];
+  char* environment[MAX_ITEMS + 1];
   int environment_count;
-  const char *netns;
-  const char *cgroups[MAX_ITEMS];
+  const char* netns;
+  const char* cgroups[MAX_ITEMS];
   int cgroup_count;
   struct limit limits[MAX_ITEMS];
   int limit_count;
-  const char *oom_score_adj;
-  const char *hostname;
+  const char* oom_score_adj;
+  const char* hostname;
   int report_fd;
-  char **program;
+  char** program;
 } options = {.id_base = 524288, .id_count = 65536, .hostname = "isopod", .report_fd = -1};
 
 // The sandbox process once it exists (in the launcher), and where it reports failures (in the sandbox process; -1 in
@@ -113,7 +111,7 @@ static void report_pid(pid_t pid) {
 }
 
 // Prints why the launcher stops, ends the sandbox process if there is one, and exits.
-__attribute__((noreturn)) static void stop(const char *text) {
+__attribute__((noreturn)) static void stop(const char* text) {
   dprintf(STDERR_FILENO, "isopod-launcher: %s\n", text);
   if (child_pid > 0) {
     kill(child_pid, SIGKILL);
@@ -124,8 +122,8 @@ __attribute__((noreturn)) static void stop(const char *text) {
 
 // Stops with `STEP: DETAIL: strerror(errno)`. In the sandbox process the text goes to the launcher, as descriptor 2 may
 // be another's by now.
-__attribute__((noreturn, format(printf, 2, 3))) static void fail(const char *step, const char *format, ...) {
-  const char *reason = strerror(errno);
+__attribute__((noreturn, format(printf, 2, 3))) static void fail(const char* step, const char* format, ...) {
+  const char* reason = strerror(errno);
   char detail[PIPE_BUF / 2];
   va_list arguments;
   va_start(arguments, format);
@@ -138,7 +136,7 @@ __attribute__((noreturn, format(printf, 2, 3))) static void fail(const char *ste
   _exit(1);
 }
 
-__attribute__((noreturn)) static void fail_argument(const char *option, const char *value) {
+__attribute__((noreturn)) static void fail_argument(const char* option, const char* value) {
   errno = EINVAL;
   fail("arguments", "%s %s", option, value);
 }
@@ -146,8 +144,8 @@ __attribute__((noreturn)) static void fail_argument(const char *option, const ch
 // --- Arguments
 // --------------------------------------------------------------------------------------------------------------------
 
-static unsigned long parse_number(const char *option, const char *text, const char *digits, unsigned long max) {
-  char *end;
+static unsigned long parse_number(const char* option, const char* text, const char* digits, unsigned long max) {
+  char* end;
   errno = 0;
   unsigned long value = strtoul(digits, &end, 10);
   if (errno != 0 || *digits < '0' || *digits > '9' || *end != '\0' || value > max) fail_argument(option, text);
@@ -155,10 +153,10 @@ static unsigned long parse_number(const char *option, const char *text, const ch
 }
 
 // Checks a path of the new root: absolute, no empty, `.` or `..` component.
-static const char *parse_target(const char *option, const char *target) {
+static const char* parse_target(const char* option, const char* target) {
   if (target[0] != '/' || strlen(target) >= PATH_MAX) fail_argument(option, target);
-  for (const char *at = target; *at == '/';) {
-    const char *component = at + 1;
+  for (const char* at = target; *at == '/';) {
+    const char* component = at + 1;
     size_t length = strcspn(component, "/");
     bool is_dots = (length == 1 && component[0] == '.') || (length == 2 && component[0] == '.' && component[1] == '.');
     if (length == 0 || is_dots) fail_argument(option, target);
@@ -168,16 +166,16 @@ static const char *parse_target(const char *option, const char *target) {
 }
 
 // SRC may hold colons, DST may not.
-static struct pair parse_pair(const char *option, char *value) {
-  char *colon = strrchr(value, ':');
+static struct pair parse_pair(const char* option, char* value) {
+  char* colon = strrchr(value, ':');
   if (colon == NULL || colon == value) fail_argument(option, value);
   parse_target(option, colon + 1);
   *colon = '\0';
   return (struct pair){value, colon + 1};
 }
 
-static struct fd_move parse_fd(const char *option, char *value) {
-  char *colon = strchr(value, ':');
+static struct fd_move parse_fd(const char* option, char* value) {
+  char* colon = strchr(value, ':');
   if (colon == NULL) fail_argument(option, value);
   unsigned long target = parse_number(option, value, colon + 1, MAX_FD);
   *colon = '\0';
@@ -189,14 +187,14 @@ static struct fd_move parse_fd(const char *option, char *value) {
   return (struct fd_move){(int)source, (int)target};
 }
 
-static rlim_t parse_limit_value(const char *option, const char *whole, const char *text) {
+static rlim_t parse_limit_value(const char* option, const char* whole, const char* text) {
   if (strcmp(text, "unlimited") == 0) return RLIM_INFINITY;
   return parse_number(option, whole, text, RLIM_INFINITY - 1);
 }
 
-static struct limit parse_limit(const char *option, const char *value) {
+static struct limit parse_limit(const char* option, const char* value) {
   static const struct {
-    const char *name;
+    const char* name;
     int resource;
   } kResources[] = {
       {"as", RLIMIT_AS},           {"core", RLIMIT_CORE},         {"cpu", RLIMIT_CPU},
@@ -209,12 +207,12 @@ static struct limit parse_limit(const char *option, const char *value) {
   char text[128];
   if (strlen(value) >= sizeof text) fail_argument(option, value);
   strcpy(text, value);
-  char *equals = strchr(text, '=');
-  char *colon = equals == NULL ? NULL : strchr(equals, ':');
+  char* equals = strchr(text, '=');
+  char* colon = equals == NULL ? NULL : strchr(equals, ':');
   if (colon == NULL) fail_argument(option, value);
   *equals = '\0';
   *colon = '\0';
-  const char *name = strncasecmp(text, "RLIMIT_", 7) == 0 ? text + 7 : text;
+  const char* name = strncasecmp(text, "RLIMIT_", 7) == 0 ? text + 7 : text;
   for (size_t i = 0; i < sizeof kResources / sizeof *kResources; i++) {
     if (strcasecmp(name, kResources[i].name) != 0) continue;
     rlim_t soft = parse_limit_value(option, value, equals + 1);
@@ -225,7 +223,7 @@ static struct limit parse_limit(const char *option, const char *value) {
   fail_argument(option, value);
 }
 
-static void parse_option(const char *option, char *value) {
+static void parse_option(const char* option, char* value) {
   // Counted against one bound for all lists: an argument list that long is a mistake.
   static int items = 0;
   if (++items > MAX_ITEMS) fail_argument(option, "is one option too many");
@@ -265,7 +263,7 @@ static void parse_option(const char *option, char *value) {
   }
 }
 
-static void parse(int argc, char **argv) {
+static void parse(int argc, char** argv) {
   for (int i = 1; i < argc; i += 2) {
     if (strcmp(argv[i], "--") == 0) {
       options.program = argv + i + 1;
@@ -286,7 +284,7 @@ static void parse(int argc, char **argv) {
 // -----------------------------------------------------------------------------------------------------------------
 
 // A detached copy of a mount of the host, read-only, with what its source is in *mode.
-static int clone_source(const char *source, mode_t *mode) {
+static int clone_source(const char* source, mode_t* mode) {
   struct stat status;
   if (stat(source, &status) != 0) fail("find source", "%s", source);
   *mode = status.st_mode;
@@ -306,10 +304,10 @@ static int clone_source(const char *source, mode_t *mode) {
 
 // Opens a path of the new root, making the folders that lack (and the file or folder itself). No symlink is followed:
 // one in a bound folder could lead anywhere.
-static int make_target(int root, const char *target, bool is_folder) {
+static int make_target(int root, const char* target, bool is_folder) {
   int at = fcntl(root, F_DUPFD_CLOEXEC, 3);
   if (at < 0) fail("make target", "%s", target);
-  for (const char *component = target + 1;;) {
+  for (const char* component = target + 1;;) {
     size_t length = strcspn(component, "/");
     bool is_last = component[length] == '\0';
     char name[NAME_MAX + 1];
@@ -334,7 +332,7 @@ static int make_target(int root, const char *target, bool is_folder) {
   }
 }
 
-static void attach(int tree, int root, const char *target, bool is_folder) {
+static void attach(int tree, int root, const char* target, bool is_folder) {
   int at = make_target(root, target, is_folder);
   if (syscall(SYS_move_mount, tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
     fail("attach mount", "%s", target);
@@ -343,7 +341,7 @@ static void attach(int tree, int root, const char *target, bool is_folder) {
   close(at);
 }
 
-static void mount_tmpfs(int root, const char *target, unsigned long flags, const char *size, const char *mode) {
+static void mount_tmpfs(int root, const char* target, unsigned long flags, const char* size, const char* mode) {
   char path[64];
   char data[160];
   int at = make_target(root, target, true);
@@ -422,10 +420,11 @@ static void set_limits(void) {
   if (getrlimit(RLIMIT_NOFILE, &files) != 0) fail("set limit", "nofile");
   files.rlim_cur = files.rlim_max;
   if (setrlimit(RLIMIT_NOFILE, &files) != 0) fail("set limit", "nofile");
-  // Not 0: a core_pattern that pipes to a program of the host's runs that on any limit but 1, and no file is as small as that.
+  // Not 0: a core_pattern that pipes to a program of the host's runs that on any limit but 1, and no file is as small
+  // as that.
   if (setrlimit(RLIMIT_CORE, &(struct rlimit){1, 1}) != 0) fail("set limit", "core");
   for (int i = 0; i < options.limit_count; i++) {
-    const struct limit *limit = &options.limits[i];
+    const struct limit* limit = &options.limits[i];
     if (setrlimit((__rlimit_resource_t)limit->resource, &limit->value) != 0)
       fail("set limit", "resource %d", limit->resource);
   }
@@ -464,8 +463,8 @@ static void drop_capabilities(void) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail("set no_new_privs", "prctl");
 }
 
-static int compare_targets(const void *left, const void *right) {
-  return ((const struct fd_move *)left)->target - ((const struct fd_move *)right)->target;
+static int compare_targets(const void* left, const void* right) {
+  return ((const struct fd_move*)left)->target - ((const struct fd_move*)right)->target;
 }
 
 // Moves the given descriptors to their numbers and marks all others but 0, 1, 2 to be closed at exec, failure_fd among
@@ -478,14 +477,14 @@ static void place_descriptors(void) {
   failure_fd = fcntl(failure_fd, F_DUPFD_CLOEXEC, floor);
   if (failure_fd < 0) _exit(2);
   for (int i = 0; i < options.fd_count; i++) {
-    struct fd_move *move = &options.fds[i];
+    struct fd_move* move = &options.fds[i];
     int source = fcntl(move->source, F_DUPFD_CLOEXEC, floor);
     if (source < 0) fail("take descriptor", "%d", move->source);
     move->source = source;
   }
   unsigned next = 3;
   for (int i = 0; i < options.fd_count; i++) {
-    struct fd_move *move = &options.fds[i];
+    struct fd_move* move = &options.fds[i];
     if (dup2(move->source, move->target) < 0) fail("place descriptor", "%d", move->target);
     unsigned target = (unsigned)move->target;
     if (target > next && syscall(SYS_close_range, next, target - 1, CLOSE_RANGE_CLOEXEC) != 0)
@@ -522,7 +521,7 @@ __attribute__((noreturn)) static void run_sandbox_process(int root, int maps_fd,
 // --- The launcher
 // -----------------------------------------------------------------------------------------------------------------
 
-static void write_file(const char *step, int folder, const char *path, const char *text) {
+static void write_file(const char* step, int folder, const char* path, const char* text) {
   int fd = openat(folder, path, O_WRONLY | O_CLOEXEC);
   if (fd < 0) fail(step, "%s", path);
   ssize_t length = (ssize_t)strlen(text);
@@ -540,7 +539,7 @@ static void write_id_maps(int proc) {
   write_file("write id map", proc, path, map);
 }
 
-static int open_source(const char *step, const char *path, int flags) {
+static int open_source(const char* step, const char* path, int flags) {
   int fd = open(path, flags | O_CLOEXEC);
   if (fd < 0) fail(step, "%s", path);
   return fd;
@@ -557,7 +556,7 @@ static struct channel make_channel(void) {
   return (struct channel){fds[0], fds[1]};
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   // Descriptors of the launcher must not become the program's 0, 1 or 2.
   for (int fd = 0; fd <= 2; fd++) {
     if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) _exit(1);

@@ -40,7 +40,7 @@ enum {
 
 static struct isopod_plan plan;
 
-// What the loader itself needs: a few frames, and room for the few hundred bytes a signal frame's absence doesn't use.
+// Much more than a few frames take; no signal can come before the program has handlers.
 __attribute__((used)) static char own_stack[8192] __attribute__((aligned(16)));
 
 struct start {
@@ -125,19 +125,19 @@ static void fill_zero(u64 address, u64 length) {
   __asm__ volatile("rep stosb" : "+D"(address), "+c"(length) : "a"(0) : "memory");
 }
 
-static void copy(void *to, const void *from, u64 length) {
+static void copy(void* to, const void* from, u64 length) {
   __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(length) : : "memory");
 }
 
-static u64 string_length(const char *text) {
-  const char *end = text;
+static u64 string_length(const char* text) {
+  const char* end = text;
   while (*end) end++;
   return (u64)(end - text);
 }
 
 // Reserves the span of an object, so that its segments go next to each other and nothing else gets between them.
 // Returns its base.
-static u64 reserve(const struct isopod_object *object) {
+static u64 reserve(const struct isopod_object* object) {
   const u64 flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   if (object->is_fixed) {
     // An ELF program that wants the loader's own pages (or the stack's) can't be loaded; Linux has no such pages, but
@@ -158,7 +158,7 @@ static u64 reserve(const struct isopod_object *object) {
   return base;
 }
 
-static void map_segment(const struct isopod_segment *segment, u64 base) {
+static void map_segment(const struct isopod_segment* segment, u64 base) {
   u64 address = base + segment->address;
   if (segment->file_len) {
     // The descriptor's number is the object's.
@@ -177,11 +177,11 @@ static void map_segment(const struct isopod_segment *segment, u64 base) {
 
 // Builds argc, argv, envp and the auxiliary vector anew below `stack_pointer`, with the plan's strings in place of the
 // first drop_args arguments. The caller's strings stay where they are. Sets *execfn. Returns the new stack pointer.
-static u64 *rebuild(u64 *stack_pointer, const char **execfn) {
+static u64* rebuild(u64* stack_pointer, const char** execfn) {
   u64 argument_count = stack_pointer[0];
-  u64 *arguments = stack_pointer + 1;
-  u64 *environment = arguments + argument_count + 1;
-  u64 *end = environment;
+  u64* arguments = stack_pointer + 1;
+  u64* environment = arguments + argument_count + 1;
+  u64* end = environment;
   while (*end++) {
   }
   while (end[0] != AT_NULL) end += 2;
@@ -189,16 +189,16 @@ static u64 *rebuild(u64 *stack_pointer, const char **execfn) {
 
   u64 dropped = plan.drop_args < argument_count ? plan.drop_args : argument_count;
   // From the first kept argument to the end of the auxiliary vector it is one piece.
-  const u64 *kept = arguments + dropped;
+  const u64* kept = arguments + dropped;
   u64 kept_words = (u64)(end - kept);
-  char *strings = (char *)(((u64)stack_pointer - plan.strings_len) & -16UL);
-  u64 *fresh = (u64 *)(((u64)strings - 8 * (1 + plan.string_count + kept_words)) & -16UL);
+  char* strings = (char*)(((u64)stack_pointer - plan.strings_len) & -16UL);
+  u64* fresh = (u64*)(((u64)strings - 8 * (1 + plan.string_count + kept_words)) & -16UL);
 
   copy(strings, plan.strings, plan.strings_len);
-  u64 *out = fresh;
+  u64* out = fresh;
   *out++ = argument_count - dropped + plan.string_count;
-  const char *string = strings;
-  const char *strings_end = strings + plan.strings_len;
+  const char* string = strings;
+  const char* strings_end = strings + plan.strings_len;
   for (u64 i = 0; string < strings_end; i++) {
     if (i < plan.string_count) *out++ = (u64)string;
     if (plan.execfn_string == i + 1) *execfn = string;
@@ -208,8 +208,8 @@ static u64 *rebuild(u64 *stack_pointer, const char **execfn) {
   return fresh;
 }
 
-static void mend_auxiliary_vector(u64 *stack_pointer, u64 program_base, u64 interpreter_base, const char *execfn) {
-  u64 *entry = stack_pointer + 1 + stack_pointer[0] + 1;
+static void mend_auxiliary_vector(u64* stack_pointer, u64 program_base, u64 interpreter_base, const char* execfn) {
+  u64* entry = stack_pointer + 1 + stack_pointer[0] + 1;
   while (*entry++) {
   }
   for (; entry[0] != AT_NULL; entry += 2) {
@@ -252,7 +252,7 @@ static void mend_auxiliary_vector(u64 *stack_pointer, u64 program_base, u64 inte
 }
 
 // The host's execve left AT_EXECFN's string at the very top of the stack, which tells where the stack ends.
-static void make_stack_executable(const u64 *stack_pointer, u64 top) {
+static void make_stack_executable(const u64* stack_pointer, u64 top) {
   u64 start = (u64)stack_pointer & -PAGE_SIZE;
   u64 end = (top + PAGE_SIZE) & -PAGE_SIZE;
   // PROT_GROWSDOWN extends the range to the mapping's start and makes the pages it grows by executable, too.
@@ -260,17 +260,17 @@ static void make_stack_executable(const u64 *stack_pointer, u64 top) {
   if (failed(call6(NR_MPROTECT, start, end - start, prot, 0, 0, 0))) die();
 }
 
-static u64 stack_top(const u64 *stack_pointer) {
-  const u64 *entry = stack_pointer + 1 + stack_pointer[0] + 1;
+static u64 stack_top(const u64* stack_pointer) {
+  const u64* entry = stack_pointer + 1 + stack_pointer[0] + 1;
   while (*entry++) {
   }
   for (; entry[0] != AT_NULL; entry += 2) {
-    if (entry[0] == AT_EXECFN) return entry[1] + string_length((const char *)entry[1]);
+    if (entry[0] == AT_EXECFN) return entry[1] + string_length((const char*)entry[1]);
   }
   return (u64)entry;
 }
 
-__attribute__((used)) static struct start load(u64 *stack_pointer) {
+__attribute__((used)) static struct start load(u64* stack_pointer) {
   u64 got = call6(ISOPOD_NR_PLAN, (u64)&plan, sizeof plan, 0, 0, 0, 0);
   if (failed(got)) {
     // Not under a guest kernel, or executed by a guest for its own sake.
@@ -289,13 +289,13 @@ __attribute__((used)) static struct start load(u64 *stack_pointer) {
     if (plan.object[i].span_len) base[i] = reserve(&plan.object[i]);
   }
   for (u64 i = 0; i < plan.segment_count; i++) {
-    const struct isopod_segment *segment = &plan.segment[i];
+    const struct isopod_segment* segment = &plan.segment[i];
     if (segment->object > ISOPOD_SEGMENT_INTERPRETER) die();
     map_segment(segment, base[segment->object]);
   }
 
   u64 top = plan.flags & ISOPOD_PLAN_STACK_EXECUTABLE ? stack_top(stack_pointer) : 0;
-  const char *execfn = 0;
+  const char* execfn = 0;
   if (plan.strings_len || plan.drop_args) stack_pointer = rebuild(stack_pointer, &execfn);
   mend_auxiliary_vector(stack_pointer, base[ISOPOD_SEGMENT_PROGRAM], base[ISOPOD_SEGMENT_INTERPRETER], execfn);
   if (top) make_stack_executable(stack_pointer, top);

@@ -97,7 +97,7 @@ t.test('#! puts its interpreter, argument and path in place of the first argumen
 		path = script(`script-${level}`, `#!${path}${level % 2 === 0 ? ' inner argument' : ''}`);
 		paths.push(path);
 	}
-	// With an argv[0] that is not the path, as a shell's caller may choose; and with none at all.
+	// With an argv[0] that is not the path: it is what gets lost.
 	const run = ['-e', 'my $path = shift; exec {$path} @ARGV or print "$!\\n"'];
 	for (const path of paths) {
 		for (const args of [['zeroth', 'x', 'y'], ['zeroth']]) {
@@ -137,6 +137,20 @@ t.test('real programs run', async (t) => {
 		if (!existsSync(program!)) continue;
 		const host = onHost(program!, ...args);
 		t.same(loaded(program!, ...args), host.status === -1 ? { ...host, status: 137 } : host, [program, ...args].join(' '));
+	}
+});
+
+t.test('sanitizers find room for their shadow memory', async (t) => {
+	for (const sanitizer of ['address', 'thread']) {
+		const program = join(folder, sanitizer);
+		const source = join(folder, 'empty.c');
+		writeFileSync(source, '#include <stdlib.h>\nint main(void) { free(malloc(100)); return 42; }\n');
+		// Its library may be missing.
+		if (spawnSync('gcc', [`-fsanitize=${sanitizer}`, '-o', program, source]).status !== 0) continue;
+		const expected = onHost(program);
+		t.equal(expected.status, 42);
+		t.same(loaded(program), expected, sanitizer);
+		t.same(loadedWith(['-f'], program), expected, sanitizer);
 	}
 });
 

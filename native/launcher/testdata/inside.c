@@ -27,14 +27,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
+extern char** environ;
 
-static void result(const char *name, long value) { printf("%s %s\n", name, value < 0 ? strerrorname_np(errno) : "ok"); }
+static void result(const char* name, long value) { printf("%s %s\n", name, value < 0 ? strerrorname_np(errno) : "ok"); }
 
-static int list(const char *path) {
-  DIR *folder = opendir(path);
+static int list(const char* path) {
+  DIR* folder = opendir(path);
   if (folder == NULL) return 1;
-  for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+  for (struct dirent* entry; (entry = readdir(folder)) != NULL;) {
     if (entry->d_name[0] == '.') continue;
     if (atoi(entry->d_name) == dirfd(folder) && strstr(path, "/fd") != NULL) continue;
     puts(entry->d_name);
@@ -52,9 +52,9 @@ static int copy_out(int fd) {
   return length < 0;
 }
 
-static int state(int argc, char **argv) {
+static int state(int argc, char** argv) {
   char text[4096];
-  FILE *status = fopen("/proc/self/status", "r");
+  FILE* status = fopen("/proc/self/status", "r");
   while (fgets(text, sizeof text, status) != NULL) {
     if (strncmp(text, "Cap", 3) == 0 || strncmp(text, "Sig", 3) == 0 || strncmp(text, "NoNewPrivs", 10) == 0) {
       printf("%.*s %s", (int)strcspn(text, ":"), text, text + strcspn(text, "\t") + 1);
@@ -62,7 +62,7 @@ static int state(int argc, char **argv) {
   }
   fclose(status);
   for (int i = 0; i < argc; i++) printf("argv %s\n", argv[i]);
-  for (char **variable = environ; *variable != NULL; variable++) printf("env %s\n", *variable);
+  for (char** variable = environ; *variable != NULL; variable++) printf("env %s\n", *variable);
   uid_t uids[3];
   gid_t gids[3];
   getresuid(&uids[0], &uids[1], &uids[2]);
@@ -104,13 +104,13 @@ static int reach(pid_t host) {
   result("urandom", open("/dev/urandom", O_RDONLY));
   struct sockaddr_in address = {
       .sin_family = AF_INET, .sin_port = htons(22), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  result("connect", connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&address, sizeof address));
+  result("connect", connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr*)&address, sizeof address));
   result("raw-socket", socket(AF_INET, SOCK_RAW, 1));
   result("keyring", syscall(SYS_keyctl, 0, -3, 0));  // KEYCTL_GET_KEYRING_ID of the session: its own
   return 0;
 }
 
-static int write_text(const char *path, const char *text) {
+static int write_text(const char* path, const char* text) {
   int fd = open(path, O_WRONLY);
   return fd < 0 || write(fd, text, strlen(text)) < 0 ? -1 : close(fd);
 }
@@ -147,9 +147,9 @@ __attribute__((noreturn)) static void sleep_with_children(void) {
   for (;;) pause();
 }
 
-int main(int argc, char **argv) {
-  const char *what = argc < 2 ? "" : argv[1];
-  const char *value = argc < 3 ? "" : argv[2];
+int main(int argc, char** argv) {
+  const char* what = argc < 2 ? "" : argv[1];
+  const char* value = argc < 3 ? "" : argv[2];
   if (strcmp(what, "state") == 0) return state(argc, argv);
   if (strcmp(what, "reach") == 0) return reach(atoi(value));
   if (strcmp(what, "list") == 0) return list(value);

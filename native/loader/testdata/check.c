@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
+extern char** environ;
 extern char _start[];
 
 static const unsigned long kMiB = 1UL << 20;
@@ -32,41 +32,41 @@ static char zero[512UL << 20];
 static _Alignas(ALIGNMENT) char aligned[16] = "aligned";
 static __thread char per_thread[16] = "per thread";
 
-static int print_object(struct dl_phdr_info *info, size_t size, void *is_found) {
+static int print_object(struct dl_phdr_info* info, size_t size, void* is_found) {
   (void)size;
-  if (*(bool *)is_found) return 0;
-  *(bool *)is_found = true;
-  const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+  if (*(bool*)is_found) return 0;
+  *(bool*)is_found = true;
+  const ElfW(Phdr)* headers = (const ElfW(Phdr)*)getauxval(AT_PHDR);
   printf("phdr: same %d, count %d, first type ok %d\n", info->dlpi_phdr == headers,
          info->dlpi_phnum == getauxval(AT_PHNUM), headers[0].p_type <= PT_PHDR || headers[0].p_type >= PT_LOOS);
   return 0;
 }
 
-static int check_args(int argc, char **argv) {
+static int check_args(int argc, char** argv) {
   printf("argc %d\n", argc);
   for (int i = 0; i <= argc; i++) printf("argv[%d] %s\n", i, argv[i] == NULL ? "(null)" : argv[i]);
-  for (char **variable = environ; *variable != NULL; variable++) printf("env %s\n", *variable);
+  for (char** variable = environ; *variable != NULL; variable++) printf("env %s\n", *variable);
   bool is_found = false;
   dl_iterate_phdr(print_object, &is_found);
   printf("entry %d, phent %lu, pagesz %lu, secure %lu, flags %lu\n", getauxval(AT_ENTRY) == (unsigned long)_start,
          getauxval(AT_PHENT), getauxval(AT_PAGESZ), getauxval(AT_SECURE), getauxval(AT_FLAGS));
   printf("ids %lu %lu %lu %lu\n", getauxval(AT_UID), getauxval(AT_EUID), getauxval(AT_GID), getauxval(AT_EGID));
   unsigned long base = getauxval(AT_BASE);
-  printf("base: has one %d, ELF there %d\n", base != 0, base == 0 || memcmp((void *)base, ELFMAG, SELFMAG) == 0);
-  printf("execfn %s\n", (const char *)getauxval(AT_EXECFN));
-  const unsigned char *random = (const unsigned char *)getauxval(AT_RANDOM);
+  printf("base: has one %d, ELF there %d\n", base != 0, base == 0 || memcmp((void*)base, ELFMAG, SELFMAG) == 0);
+  printf("execfn %s\n", (const char*)getauxval(AT_EXECFN));
+  const unsigned char* random = (const unsigned char*)getauxval(AT_RANDOM);
   int sum = 0;
   for (int i = 0; i < 16; i++) sum |= random[i];
   struct timespec now;
-  printf("random %d, platform %s, vdso %d, clock %d\n", sum != 0, (const char *)getauxval(AT_PLATFORM),
+  printf("random %d, platform %s, vdso %d, clock %d\n", sum != 0, (const char*)getauxval(AT_PLATFORM),
          getauxval(AT_SYSINFO_EHDR) != 0, clock_gettime(CLOCK_MONOTONIC, &now));
-  printf("order: argv below strings %d, auxv aligned %d\n", (void *)argv < (void *)argv[0],
+  printf("order: argv below strings %d, auxv aligned %d\n", (void*)argv < (void*)argv[0],
          (uintptr_t)&argv[-1] % 16 == 0);
   return 0;
 }
 
 static int check_heap(void) {
-  FILE *maps = fopen("/proc/self/maps", "re");
+  FILE* maps = fopen("/proc/self/maps", "re");
   char line[4096];
   if (fgets(line, sizeof line, maps) == NULL) return 1;
   // Behind what stdio has allocated by now; and the nearest mapping above.
@@ -83,14 +83,14 @@ static int check_heap(void) {
   printf("1 GiB by brk %d\n", is_grown);
   unsigned long wrong = 0;
   for (uintptr_t at = top; is_grown && at < top + 1024 * kMiB; at += kMiB) {
-    if (*(char *)at != 0) wrong++;
-    *(char *)at = 1;
+    if (*(char*)at != 0) wrong++;
+    *(char*)at = 1;
   }
   printf("not zero: %lu\n", wrong);
   syscall(SYS_brk, top);
 #ifdef __GLIBC__
   mallopt(M_MMAP_MAX, 0);
-  char *block = malloc(1024 * kMiB);
+  char* block = malloc(1024 * kMiB);
   printf("malloc from brk %d\n", block != NULL && (uintptr_t)block - start + 64 * kMiB < 128 * kMiB);
   memset(block, 1, 16 * kMiB);
   free(block);
@@ -113,20 +113,20 @@ static int check_stack(void) {
   int (*function)(void) = (int (*)(void))(uintptr_t)code;
   // Deep in the stack, too: it must grow executable.
   volatile unsigned char deep[256 * 1024];
-  memcpy((void *)deep, (void *)code, sizeof code);
+  memcpy((void*)deep, (void*)code, sizeof code);
   int (*deep_function)(void) = (int (*)(void))(uintptr_t)deep;
   printf("code on the stack: %d %d\n", function(), deep_function());
   return 0;
 }
 
-static void *execute(void *argv) {
-  execv(((char **)argv)[0], argv);
+static void* execute(void* argv) {
+  execv(((char**)argv)[0], argv);
   printf("execv: %s\n", strerror(errno));
   return NULL;
 }
 
-int main(int argc, char **argv) {
-  const char *what = argc < 2 ? "args" : argv[1];
+int main(int argc, char** argv) {
+  const char* what = argc < 2 ? "args" : argv[1];
   if (strcmp(what, "heap") == 0) return check_heap();
   if (strcmp(what, "memory") == 0) return check_memory();
   if (strcmp(what, "stack") == 0) return check_stack();

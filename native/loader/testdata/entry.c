@@ -49,7 +49,7 @@ static long call3(long number, long a, long b, long c) {
   return result;
 }
 
-static void put(const char *name, unsigned long value) {
+static void put(const char* name, unsigned long value) {
   char line[64];
   int n = 0;
   while (*name) line[n++] = *name++;

@@ -57,12 +57,12 @@ static struct {
   bool is_secure;
   unsigned long version;
   unsigned long uid;
-  const char *execfn;
+  const char* execfn;
 } options = {.version = ISOPOD_PLAN_VERSION, .uid = -1UL};
-static const char *native_root;
+static const char* native_root;
 static int listener;
 
-__attribute__((noreturn)) static void fail(const char *what) {
+__attribute__((noreturn)) static void fail(const char* what) {
   fprintf(stderr, "supervisor: %s: %s\n", what, strerror(errno));
   _exit(99);
 }
@@ -73,20 +73,20 @@ static unsigned long page_up(unsigned long value) { return page_down(value + PAG
 // --- Guest memory and descriptors
 // -------------------------------------------------------------------------------------------------
 
-static long read_guest(pid_t tid, unsigned long address, void *buffer, size_t length) {
+static long read_guest(pid_t tid, unsigned long address, void* buffer, size_t length) {
   struct iovec local = {buffer, length};
-  struct iovec remote = {(void *)address, length};
+  struct iovec remote = {(void*)address, length};
   return process_vm_readv(tid, &local, 1, &remote, 1, 0);
 }
 
-static long write_guest(pid_t tid, unsigned long address, const void *buffer, size_t length) {
-  struct iovec local = {(void *)buffer, length};
-  struct iovec remote = {(void *)address, length};
+static long write_guest(pid_t tid, unsigned long address, const void* buffer, size_t length) {
+  struct iovec local = {(void*)buffer, length};
+  struct iovec remote = {(void*)address, length};
   long written = process_vm_writev(tid, &local, 1, &remote, 1, 0);
   return written == (long)length ? 0 : -EFAULT;
 }
 
-static bool read_path(pid_t tid, unsigned long address, char *path) {
+static bool read_path(pid_t tid, unsigned long address, char* path) {
   for (size_t length = 0; length < PATH_MAX;) {
     size_t chunk = PAGE - (address + length) % PAGE;
     if (chunk > PATH_MAX - length) chunk = PATH_MAX - length;
@@ -100,7 +100,7 @@ static bool read_path(pid_t tid, unsigned long address, char *path) {
 static pid_t process_of(pid_t tid) {
   char name[64];
   snprintf(name, sizeof name, "/proc/%d/status", tid);
-  FILE *status = fopen(name, "re");
+  FILE* status = fopen(name, "re");
   if (status == NULL) return 0;
   char line[256];
   int process = 0;
@@ -129,7 +129,7 @@ static void give_descriptor(unsigned long long id, int fd, int number, unsigned 
 // -------------------------------------------------------------------------------------------------------------
 
 // Adds an ELF file's segments to a plan. `interpreter` receives the path of PT_INTERP, or "".
-static int plan_object(struct isopod_plan *plan, int fd, unsigned long which, char *interpreter) {
+static int plan_object(struct isopod_plan* plan, int fd, unsigned long which, char* interpreter) {
   Elf64_Ehdr header;
   Elf64_Phdr program_headers[MAX_PROGRAM_HEADERS];
   if (pread(fd, &header, sizeof header, 0) != sizeof header || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
@@ -140,7 +140,7 @@ static int plan_object(struct isopod_plan *plan, int fd, unsigned long which, ch
   unsigned long low = -1UL, high = 0, phdr = 0, alignment = PAGE;
   *interpreter = '\0';
   for (int i = 0; i < header.e_phnum; i++) {
-    const Elf64_Phdr *at = &program_headers[i];
+    const Elf64_Phdr* at = &program_headers[i];
     if (at->p_type == PT_INTERP && pread(fd, interpreter, at->p_filesz, (off_t)at->p_offset) < 0) return -EIO;
     if (at->p_type == PT_GNU_STACK && (at->p_flags & PF_X) != 0 && which == ISOPOD_SEGMENT_PROGRAM) {
       plan->flags |= ISOPOD_PLAN_STACK_EXECUTABLE;
@@ -183,7 +183,7 @@ static int plan_object(struct isopod_plan *plan, int fd, unsigned long which, ch
   return 0;
 }
 
-static void put_string(char *strings, size_t *length, const char *string) {
+static void put_string(char* strings, size_t* length, const char* string) {
   size_t size = strlen(string) + 1;
   if (*length + size > ISOPOD_MAX_STRINGS) fail("strings");
   memcpy(strings + *length, string, size);
@@ -191,20 +191,20 @@ static void put_string(char *strings, size_t *length, const char *string) {
 }
 
 // Splits `#!INTERPRETER[ ARGUMENT]` in place.
-static bool parse_shebang(char *line, char **interpreter, char **argument) {
+static bool parse_shebang(char* line, char** interpreter, char** argument) {
   if (line[0] != '#' || line[1] != '!') return false;
   line[strcspn(line, "\n")] = '\0';
   *interpreter = line + 2 + strspn(line + 2, " \t");
-  char *end = *interpreter + strcspn(*interpreter, " \t");
+  char* end = *interpreter + strcspn(*interpreter, " \t");
   *argument = end + strspn(end, " \t");
   *end = '\0';
-  for (char *last = *argument + strlen(*argument); last > *argument && (last[-1] == ' ' || last[-1] == '\t');)
+  for (char* last = *argument + strlen(*argument); last > *argument && (last[-1] == ' ' || last[-1] == '\t');)
     *--last = '\0';
   return true;
 }
 
-static int plan_exec(struct exec *exec, const char *path) {
-  struct isopod_plan *plan = &exec->plan;
+static int plan_exec(struct exec* exec, const char* path) {
+  struct isopod_plan* plan = &exec->plan;
   memset(plan, 0, sizeof *plan);
   exec->lent[0] = exec->lent[1] = -1;
   char name[PATH_MAX];
@@ -264,14 +264,14 @@ static int plan_exec(struct exec *exec, const char *path) {
   return 0;
 }
 
-static void close_lent(struct exec *exec) {
+static void close_lent(struct exec* exec) {
   for (int i = 0; i < 2; i++) {
     if (exec->lent[i] >= 0) close(exec->lent[i]);
     exec->lent[i] = -1;
   }
 }
 
-static struct exec *find_exec(pid_t process) {
+static struct exec* find_exec(pid_t process) {
   for (int i = 0; i < MAX_EXECS; i++) {
     if (execs[i].process == process) return &execs[i];
   }
@@ -279,10 +279,10 @@ static struct exec *find_exec(pid_t process) {
 }
 
 // Makes the path lead to the loader in the native root, as the guest kernel does.
-static void redirect(const char *path) {
+static void redirect(const char* path) {
   char link[PATH_MAX * 2];
   snprintf(link, sizeof link, "%s/%s", native_root, path);
-  for (char *slash = link + strlen(native_root) + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
+  for (char* slash = link + strlen(native_root) + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
     *slash = '\0';
     if (mkdir(link, 0755) != 0 && errno != EEXIST) fail("mkdir");
     *slash = '/';
@@ -290,9 +290,9 @@ static void redirect(const char *path) {
   if (symlink("/x", link) != 0 && errno != EEXIST) fail("symlink");
 }
 
-static long begin_exec(pid_t tid, const char *path) {
+static long begin_exec(pid_t tid, const char* path) {
   pid_t process = process_of(tid);
-  struct exec *exec = find_exec(process);
+  struct exec* exec = find_exec(process);
   if (exec == NULL) exec = find_exec(0);
   if (exec == NULL) return -ENOMEM;
   int error = plan_exec(exec, path);
@@ -307,9 +307,9 @@ static long begin_exec(pid_t tid, const char *path) {
   return 1;
 }
 
-static long give_plan(const struct seccomp_notif *request) {
+static long give_plan(const struct seccomp_notif* request) {
   pid_t tid = (pid_t)request->pid;
-  struct exec *exec = find_exec(process_of(tid));
+  struct exec* exec = find_exec(process_of(tid));
   if (exec == NULL || exec->is_mapped) return -ENOSYS;
   if (request->data.args[1] < sizeof exec->plan) fail("the loader's buffer is too small");
   if (write_guest(tid, request->data.args[0], &exec->plan, sizeof exec->plan) < 0) fail("write the plan");
@@ -324,8 +324,8 @@ static long give_plan(const struct seccomp_notif *request) {
 
 // The first call of the new program: its descriptors 0 and 1 come back. (Isopod's guests have no descriptors of the
 // host's.)
-static void end_exec(const struct seccomp_notif *request) {
-  struct exec *exec = NULL;
+static void end_exec(const struct seccomp_notif* request) {
+  struct exec* exec = NULL;
   for (int i = 0; i < MAX_EXECS && exec == NULL; i++) {
     if (execs[i].process != 0 && execs[i].is_mapped) exec = &execs[i];
   }
@@ -344,7 +344,7 @@ static void end_exec(const struct seccomp_notif *request) {
 // ------------------------------------------------------------------------------------------------------------------------
 
 // The host path that a guest's path means.
-static bool host_path(pid_t tid, int folder, unsigned long address, char *path, size_t size) {
+static bool host_path(pid_t tid, int folder, unsigned long address, char* path, size_t size) {
   char text[PATH_MAX];
   if (!read_path(tid, address, text)) return false;
   if (strncmp(text, "/proc/self", 10) == 0) {
@@ -357,8 +357,24 @@ static bool host_path(pid_t tid, int folder, unsigned long address, char *path, 
   return true;
 }
 
-static long open_for(const struct seccomp_notif *request, const char *path, int flags, mode_t mode) {
-  int fd = open(path, flags | O_CLOEXEC, mode);
+// /proc/PID/maps without the loader, which is what the guest kernel shows.
+static int open_maps(const char* path) {
+  FILE* maps = fopen(path, "re");
+  int fd = memfd_create("maps", MFD_CLOEXEC);
+  if (maps == NULL || fd < 0) fail("maps");
+  char line[PATH_MAX + 128];
+  while (fgets(line, sizeof line, maps) != NULL) {
+    if (strtoul(line, NULL, 16) != ISOPOD_GATE_SECTION) dprintf(fd, "%s", line);
+  }
+  fclose(maps);
+  lseek(fd, 0, SEEK_SET);
+  return fd;
+}
+
+static long open_for(const struct seccomp_notif* request, const char* path, int flags, mode_t mode) {
+  size_t length = strlen(path);
+  bool is_maps = strncmp(path, "/proc/", 6) == 0 && strcmp(path + length - 5, "/maps") == 0;
+  int fd = is_maps ? open_maps(path) : open(path, flags | O_CLOEXEC, mode);
   if (fd < 0) return -errno;
   struct seccomp_notif_addfd add = {
       .id = request->id, .srcfd = (unsigned)fd, .newfd_flags = (unsigned)flags & O_CLOEXEC};
@@ -367,13 +383,13 @@ static long open_for(const struct seccomp_notif *request, const char *path, int 
   return number < 0 ? -errno : number;
 }
 
-static long stat_for(pid_t tid, const char *path, unsigned long address, bool is_followed) {
+static long stat_for(pid_t tid, const char* path, unsigned long address, bool is_followed) {
   struct stat status;
   if ((is_followed ? stat(path, &status) : lstat(path, &status)) != 0) return -errno;
   return write_guest(tid, address, &status, sizeof status);
 }
 
-static long readlink_for(pid_t tid, const char *path, unsigned long address, unsigned long size) {
+static long readlink_for(pid_t tid, const char* path, unsigned long address, unsigned long size) {
   char target[PATH_MAX];
   ssize_t length = readlink(path, target, size < sizeof target ? size : sizeof target);
   if (length < 0) return -errno;
@@ -383,8 +399,8 @@ static long readlink_for(pid_t tid, const char *path, unsigned long address, uns
 
 static const long CONTINUE = 1L << 40;
 
-static long call(const struct seccomp_notif *request) {
-  const unsigned long long *args = request->data.args;
+static long call(const struct seccomp_notif* request) {
+  const unsigned long long* args = request->data.args;
   pid_t tid = (pid_t)request->pid;
   char path[PATH_MAX + 64];
   // The system calls with a path as their first argument, and those with a folder before it.
@@ -565,7 +581,7 @@ static void serve(void) {
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   for (int option; (option = getopt(argc, argv, "+fsv:x:u:")) != -1;) {
     if (option == 'f') options.is_pie_fixed = true;
     if (option == 's') options.is_secure = true;
