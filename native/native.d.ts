@@ -6,6 +6,7 @@
  *   (a bug of ours), which throws `TypeError`.
  * - 64-bit values that must be exact travel as two 32-bit words, low word first. Addresses and sizes are JavaScript
  *   numbers (exact below 2^53; a guest address above 2^47 is EFAULT before it arrives here).
+ * - Strings are UTF-8 on the host's side, but for the names of host files, which are byte strings (see there).
  * - A host descriptor passed in stays the caller's. A descriptor returned is the caller's, close-on-exec, and above 2.
  * - `Uint8Array` arguments are borrowed for the call; offsets and lengths are clamped by the caller and checked here
  *   (out of bounds throws `RangeError`).
@@ -63,7 +64,7 @@ export declare function compileFilter(rules: Uint32Array, defaultAction: number)
 // --- Waiting and answering --------------------------------------------------------------------------------------
 
 /**
- * Sets the batch buffer that `wait` fills. Its capacity in records is length / RECORD_WORDS. Kept for the process's life.
+ * Sets the batch buffer that `wait` fills. Its capacity in records is length / RECORD_WORDS, at least 32. Kept for the process's life.
  */
 export declare function setBatch(batch: Int32Array): void;
 
@@ -71,7 +72,8 @@ export declare function setBatch(batch: Int32Array): void;
  * Waits on the one epoll set: listeners, watched descriptors, watched processes, finished lends.
  * Order in the batch as facts/traps.md 24 demands: traps are received first, then the set is polled again with no
  * timeout, so that the end of a process that happened before a trap was made is in the same batch. Records are sorted:
- * Ended, ListenerGone, Lent, Interrupted, Ready, Trap. `timeoutNs` < 0 waits for ever; 0 polls. Returns the number of records.
+ * Ended, ListenerGone, Lent, Interrupted, Ready, Trap. `timeoutNs` < 0 waits for ever; 0 polls. Returns the number of records;
+ * 0 also when a signal of this process ended the wait.
  */
 export declare function wait(timeoutNs: number): number;
 
@@ -88,6 +90,7 @@ export declare function isTrapValid(listener: number, idLow: number, idHigh: num
  * Lends descriptors to the task of a trap, on the helper thread, then ends the trap there.
  * `pairs` holds `sourceFd, targetFd` couples (targetFd -1: lowest free, which a fresh exec'd image fills from 0 up). Lent descriptors are close-on-exec.
  * The sources are duplicated before this returns, so the caller may close its own at once.
+ * At most 16 pairs.
  * end: 0 = continue the call, 1 = answer with `value`, 2 = leave the trap waiting.
  * A `Lent` record with `key` follows. If a step failed the trap is answered with `-EMFILE`-like errno of that step.
  */
@@ -116,12 +119,18 @@ export interface SpawnOptions {
 	path: string;
 	argv: readonly string[];
 	envp: readonly string[];
-	/** Ids that the native world maps its single user and group to (inside: `insideUid`/`insideGid`; outside: the effective ids of this process). */
+	/**
+	 * Ids that the native world maps its single user and group to (inside: `insideUid`/`insideGid`; outside: the effective ids of this process).
+	 * A process whose effective user is 0 in its own namespace needs CAP_SETFCAP for that (user_namespaces(7)); others need nothing.
+	 */
 	insideUid: number;
 	insideGid: number;
 	/** Native resource limits: [resource, soft, hard] triples; -1 is RLIM_INFINITY. A limit above the current hard one is lowered to it. */
 	limits: readonly (readonly [resource: number, soft: number, hard: number])[];
-	/** Outer pid of a process whose namespaces (user, pid, mount, net, ipc, uts) to join instead of making new ones; 0 makes new ones. */
+	/**
+	 * Outer pid of a process whose namespaces (user, pid, mount, net, ipc, uts) to join instead of making new ones; 0 makes new ones. The root is
+	 * then the joined one's and `rootFd` is unused; a network namespace that this process has no power over is replaced by an empty one.
+	 */
 	joinPid: number;
 	/** Descriptor of a network namespace to enter before the new user namespace is made, or -1 for a new, empty one. */
 	netnsFd: number;
@@ -133,7 +142,11 @@ export interface SpawnOptions {
  * Starts the first process of a container (or of an exec) with its filter installed (NEW_LISTENER, WAIT_KILLABLE_RECV where the
  * host has it, SYNC_WAKE_UP set on the listener) and its `execve` of `path` as its first trap. The child is a direct child of this
  * process (CLONE_PARENT for a join), has PDEATHSIG=KILL, no_new_privs, no capabilities after exec, default signal dispositions,
- * an empty signal mask and no descriptor at all. Must be called on the main thread. Returns its pid (as this process sees it) and the failing step.
+ * an empty signal mask, a process group of its own and no descriptor at all. Must be called on the main thread. Returns its pid (as this process
+ * sees it) and null, or -errno and the failing step.
+ *
+ * It is made by a small helper process, forked at the first spawn or by `confine`: that one is not bound by the allow-list of `confine`, which a guest
+ * would otherwise inherit and whose errno would outrank every trap.
  */
 export declare function spawn(options: SpawnOptions): { pid: number; failedStep: string | null };
 
@@ -145,7 +158,7 @@ export declare function sendSignal(tgid: number, tid: number, signal: number): n
 /** rt_tgsigqueueinfo(2) with a raw 128-byte siginfo. */
 export declare function queueSignal(tgid: number, tid: number, signal: number, siginfo: Uint8Array): number;
 
-/** The identity cookie: the soft RLIMIT_LOCKS of any thread of a process. */
+/** The identity cookie: the soft RLIMIT_LOCKS of any thread of a process; 2^53 where the limit is at least that (no cookie was ever set). */
 export declare function getCookie(tid: number): number;
 export declare function setCookie(tid: number, cookie: number): number;
 /** prlimit(2): sets `[soft, hard]` from `limit` (or reads only, with `null`) and stores the old pair into `old`. -1 is RLIM_INFINITY. */
@@ -161,13 +174,15 @@ export declare function openNamespace(pid: number, kind: string): number;
  * ioctls of Linux 6.11; falls back to NSpid in /proc/PID/status, for `toInside` only, -ENOTTY for the other way). -ESRCH when absent.
  */
 export declare function translatePid(pidNamespaceFd: number, id: number, isThread: boolean, toInside: boolean): number;
-/** getrusage-like times of a process from its pidfd-free /proc/PID/stat: see kernel/fs/proc. Reads a whole small file under this process's /proc into `buffer`; bytes read. */
+/** Reads a whole small file under this process's /proc (`path` is relative to it, magic links are not followed) into `buffer`; bytes read. */
 export declare function readProcFile(path: string, buffer: Uint8Array): number;
 
 /**
  * A signal that `mask` unblocks but the thread's own mask blocks must end a trap (ppoll, pselect6, epoll_pwait): on the helper thread the task is
  * seized with ptrace, its trap ended with -514, and it is made to run `rt_sigsuspend(maskAddress, 8)` in place of its call, with every register
  * the call does not clobber restored, so that the handler runs under the mask and the call returns EINTR. `Interrupted` with `key` follows.
+ * The signal has to be sent before. The guest's filter must leave `rt_sigsuspend` native. When no signal comes (another thread took it), the call is
+ * restarted as it was after a second. With an error before the answer the trap is left waiting.
  */
 export declare function interruptUnderMask(key: number, listener: number, idLow: number, idHigh: number, tid: number, maskAddress: number): void;
 
@@ -207,6 +222,8 @@ export declare function fstatfs(fd: number, out: Float64Array): number;
 export declare function pread(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number;
 export declare function pwrite(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number;
 export declare function lseek(fd: number, offset: number, whence: number): number;
+/** lseek(2) to a directory entry's d_off, which may need all 64 bits: two 32-bit words. 0 or -errno. */
+export declare function seekDirectory(fd: number, cookieLow: number, cookieHigh: number): number;
 export declare function ftruncate(fd: number, length: number): number;
 export declare function fallocate(fd: number, mode: number, offset: number, length: number): number;
 export declare function fsync(fd: number, isDataOnly: boolean): number;
@@ -241,6 +258,7 @@ export declare function setNonBlocking(fd: number, isNonBlocking: boolean): numb
 export declare function ioctl(fd: number, request: number, buffer: Uint8Array | null): number;
 /** poll(2) of one descriptor with no timeout: its revents. */
 export declare function pollNow(fd: number, events: number): number;
+/** fchdir(2): the directory becomes this process's working directory. */
 export declare function fchdirRoot(fd: number): number;
 
 // --- Control channel ------------------------------------------------------------------------------------------------
@@ -264,7 +282,10 @@ export declare function umount(path: string, flags: number): number;
 
 // --- Confinement, clock, host -------------------------------------------------------------------------------------
 
-/** Installs a seccomp allow-list for every thread of this process (TSYNC). `rules` as for `compileFilter`; the rest gets `defaultErrno` (or kills, with 0). */
+/**
+ * Installs a seccomp allow-list for every thread of this process (TSYNC). `rules` as for `compileFilter`; the rest gets `defaultErrno` (or kills, with 0).
+ * no_new_privs is set. Guests spawned afterwards are not bound by it (see `spawn`).
+ */
 export declare function confine(rules: Uint32Array, defaultErrno: number): number;
 /** clock_gettime(CLOCK_MONOTONIC) in nanoseconds. */
 export declare function monotonicNs(): number;

@@ -125,14 +125,15 @@ std::span<double> Arguments::Float64s(size_t index, size_t minimum_length) {
   return {data, length};
 }
 
-Path::Path(Arguments& arguments, size_t index) {
+Path::Path(Arguments& arguments, size_t index, Encoding encoding) {
   text_[0] = '\0';
   napi_env env = arguments.env();
   napi_valuetype type = napi_undefined;
   napi_typeof(env, arguments.value(index), &type);
   size_t length = 0;
   if (type == napi_string) {
-    napi_get_value_string_utf8(env, arguments.value(index), text_, sizeof(text_), &length);
+    const auto get = encoding == Encoding::kUtf8 ? napi_get_value_string_utf8 : napi_get_value_string_latin1;
+    get(env, arguments.value(index), text_, sizeof(text_), &length);
   } else {
     const std::span<uint8_t> bytes = arguments.Bytes(index);
     if (!arguments.ok()) return;

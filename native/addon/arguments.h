@@ -9,8 +9,8 @@
 
 namespace isopod {
 
-// A decoder for one call. The first wrong argument throws; from then on `ok()` is false and the getters return zeroes, so
-// a function decodes everything, tests `ok()` once and only then touches the host.
+// A decoder for one call. The first wrong argument throws; from then on `ok()` is false and the getters return zeroes,
+// so a function decodes everything, tests `ok()` once and only then touches the host.
 class Arguments {
  public:
   Arguments(napi_env env, napi_callback_info info) : env_(env) {
@@ -55,7 +55,11 @@ class Arguments {
 // (a NUL inside) when it can't be one; the guest chose the bytes, so that is no bug of the caller.
 class Path {
  public:
-  Path(Arguments& arguments, size_t index);
+  // What the characters of a string are. Names of a guest's files are byte strings: each character is one byte. Other
+  // names are text.
+  enum class Encoding { kByteString, kUtf8 };
+
+  Path(Arguments& arguments, size_t index, Encoding encoding = Encoding::kByteString);
 
   const char* c_str() const { return text_; }
   int error() const { return error_; }

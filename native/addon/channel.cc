@@ -42,12 +42,13 @@ struct Address {
 };
 
 int64_t ListenUnix(Arguments& arguments) {
-  const Address address(Path(arguments, 0));
+  const Address address(Path(arguments, 0, Path::Encoding::kUtf8));
   if (!arguments.ok()) return 0;
   if (address.error != 0) return -address.error;
   Descriptor fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.is_open()) return -errno;
-  // The mode of the socket's inode, umask or not: the inode that bind makes takes it, so the name never has a wider one.
+  // The mode of the socket's inode, umask or not: the inode that bind makes takes it, so the name never has a wider
+  // one.
   if (fchmod(fd.get(), 0600) == -1 || bind(fd.get(), address.get(), sizeof(address.value)) == -1 ||
       chmod(address.value.sun_path, 0600) == -1 || listen(fd.get(), SOMAXCONN) == -1) {
     return -errno;
@@ -56,7 +57,7 @@ int64_t ListenUnix(Arguments& arguments) {
 }
 
 int64_t ConnectUnix(Arguments& arguments) {
-  const Address address(Path(arguments, 0));
+  const Address address(Path(arguments, 0, Path::Encoding::kUtf8));
   if (!arguments.ok()) return 0;
   if (address.error != 0) return -address.error;
   Descriptor fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -58,8 +58,8 @@ bool TakeCompletion(EventKind kind, Completion* completion) {
 
 void SettleCompletions() {
   Queues& queues = TheQueues();
-  // Under the lock nobody can add between the test and the read; the write that belongs to an earlier addition may still
-  // come, and then `wait` returns once without a record.
+  // Under the lock nobody can add between the test and the read; the write that belongs to an earlier addition may
+  // still come, and then `wait` returns once without a record.
   const std::lock_guard lock(queues.mutex);
   if (!queues.lent.empty() || !queues.interrupted.empty()) return;
   eventfd_t ignored;

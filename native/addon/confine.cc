@@ -18,8 +18,9 @@ int64_t Confine(Arguments& arguments) {
   const std::span<uint32_t> rules = arguments.Uint32s(0);
   const uint32_t default_errno = arguments.Uint32(1);
   if (!arguments.ok()) return 0;
-  const uint32_t default_action = default_errno == 0 ? static_cast<uint32_t>(FilterAction::kKillProcess)
-                                                     : default_errno << 16 | static_cast<uint32_t>(FilterAction::kErrno);
+  const uint32_t default_action = default_errno == 0
+                                      ? static_cast<uint32_t>(FilterAction::kKillProcess)
+                                      : default_errno << 16 | static_cast<uint32_t>(FilterAction::kErrno);
   std::vector<sock_filter> filter;
   if (const int error = CompileFilter(rules, default_action, &filter); error != 0) return error;
   const sock_fprog program = {static_cast<unsigned short>(filter.size()), filter.data()};

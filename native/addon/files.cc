@@ -66,6 +66,14 @@ int64_t Dup(Arguments& arguments) {
   return arguments.ok() ? ResultOf(fcntl(fd, F_DUPFD_CLOEXEC, 3)) : 0;
 }
 
+// Overlays with xino put the layer into an inode number's top bits. What a double can't hold is moved to bits 40 and
+// up, so that two files of one file system don't become one.
+uint64_t FoldInodeNumber(uint64_t number) {
+  constexpr int kExactBits = 52;
+  return number >> kExactBits == 0 ? number
+                                   : (number & ((uint64_t{1} << kExactBits) - 1)) ^ (number >> kExactBits << 40);
+}
+
 int64_t Stat(int dir_fd, const char* path, int flags, std::span<double> out) {
   struct statx stat;
   if (statx(dir_fd, path, flags | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME, &stat) == -1) return -errno;
@@ -76,7 +84,7 @@ int64_t Stat(int dir_fd, const char* path, int flags, std::span<double> out) {
     put(time.tv_nsec);
   };
   put(makedev(stat.stx_dev_major, stat.stx_dev_minor));
-  put(stat.stx_ino);
+  put(FoldInodeNumber(stat.stx_ino));
   put(stat.stx_mode);
   put(stat.stx_nlink);
   put(stat.stx_uid);
@@ -116,10 +124,11 @@ int64_t FStatFs(Arguments& arguments) {
   // 0x20 only says that the flags are there.
   constexpr long kFlagsAreValid = 0x20;
   const double values[] = {
-      static_cast<double>(stat.f_type),    static_cast<double>(stat.f_bsize),  static_cast<double>(stat.f_blocks),
-      static_cast<double>(stat.f_bfree),   static_cast<double>(stat.f_bavail), static_cast<double>(stat.f_files),
-      static_cast<double>(stat.f_ffree),   static_cast<double>(stat.f_namelen), static_cast<double>(stat.f_frsize),
-      static_cast<double>(stat.f_flags & ~kFlagsAreValid),
+      static_cast<double>(stat.f_type),   static_cast<double>(stat.f_bsize),
+      static_cast<double>(stat.f_blocks), static_cast<double>(stat.f_bfree),
+      static_cast<double>(stat.f_bavail), static_cast<double>(stat.f_files),
+      static_cast<double>(stat.f_ffree),  static_cast<double>(stat.f_namelen),
+      static_cast<double>(stat.f_frsize), static_cast<double>(stat.f_flags & ~kFlagsAreValid),
   };
   std::copy(std::begin(values), std::end(values), out.begin());
   return 0;
@@ -148,6 +157,14 @@ int64_t LSeek(Arguments& arguments) {
   const int64_t offset = arguments.Int64(1);
   const int whence = arguments.Int32(2);
   return arguments.ok() ? ResultOf(lseek(fd, offset, whence)) : 0;
+}
+
+int64_t SeekDirectory(Arguments& arguments) {
+  const int fd = arguments.Int32(0);
+  const uint64_t low = arguments.Uint32(1);
+  const uint64_t high = arguments.Uint32(2);
+  if (!arguments.ok()) return 0;
+  return lseek(fd, static_cast<off_t>(high << 32 | low), SEEK_SET) == -1 ? -errno : 0;
 }
 
 int64_t FTruncate(Arguments& arguments) {
@@ -407,6 +424,7 @@ constexpr Export kExports[] = {
     {"pread", Numeric<PRead>},
     {"pwrite", Numeric<PWrite>},
     {"lseek", Numeric<LSeek>},
+    {"seekDirectory", Numeric<SeekDirectory>},
     {"ftruncate", Numeric<FTruncate>},
     {"fallocate", Numeric<FAllocate>},
     {"fsync", Numeric<FSync>},

@@ -1,6 +1,6 @@
-// A filter is a binary search for the call's number that ends in the number's own rules. seccomp evaluates a filter once
-// a number when it is installed and remembers the numbers that are allowed whatever the arguments, so the search costs
-// only the calls that trap or have conditions.
+// A filter is a binary search for the call's number that ends in the number's own rules. seccomp evaluates a filter
+// once a number when it is installed and remembers the numbers that are allowed whatever the arguments, so the search
+// costs only the calls that trap or have conditions.
 //
 // A conditional BPF jump reaches 255 instructions ahead. The search takes its long branches with an unconditional jump,
 // which reaches everywhere; inside one rule nothing is far, because the number of its conditions is bounded.

@@ -1,4 +1,5 @@
-// Compiles a filter, given as words, to classic BPF for seccomp. Nothing here depends on Node, so that it can be fuzzed.
+// Compiles a filter, given as words, to classic BPF for seccomp. Nothing here depends on Node, so that it can be
+// fuzzed.
 #pragma once
 
 #include <linux/filter.h>

@@ -7,7 +7,8 @@ namespace isopod {
 
 inline constexpr int32_t kMaximumListenerKey = 16383;
 
-// Takes over `fd` and waits for its traps from now on. 0 or -errno (EBUSY: the key is in use; EMFILE: too many); on failure `fd` is closed.
+// Takes over `fd` and waits for its traps from now on. 0 or -errno (EBUSY: the key is in use; EMFILE: too many); on
+// failure `fd` is closed.
 int AddListener(int32_t key, int fd);
 
 // The descriptor of a listener, or -1 when the key names none (any more).

@@ -1,8 +1,8 @@
 // Guest memory, by process_vm_readv and process_vm_writev alone: they work whatever the guest does to its own
 // /proc/PID/mem, and they respect its page protections.
 //
-// SAFETY: guest memory changes while it is copied. Nothing here looks at guest bytes twice; what is decided about a copy is
-// decided about the copy.
+// SAFETY: guest memory changes while it is copied. Nothing here looks at guest bytes twice; what is decided about a
+// copy is decided about the copy.
 
 #include <limits.h>
 #include <sys/uio.h>
@@ -142,7 +142,8 @@ int64_t GuestToHost(Arguments& arguments) {
       if (got < 0) return done > 0 ? static_cast<int64_t>(done) : got;
     }
     const iovec part = {scratch, static_cast<size_t>(got)};
-    const off_t offset = transfer.position < 0 ? -1 : static_cast<off_t>(transfer.position + static_cast<int64_t>(done));
+    const off_t offset =
+        transfer.position < 0 ? -1 : static_cast<off_t>(transfer.position + static_cast<int64_t>(done));
     const ssize_t written = pwritev2(transfer.fd, &part, 1, offset, is_append ? RWF_APPEND : 0);
     if (written < 0) return done > 0 ? static_cast<int64_t>(done) : -errno;
     done += static_cast<uint64_t>(written);

@@ -23,7 +23,7 @@ static_assert(sizeof(struct mount_attr) == MOUNT_ATTR_SIZE_VER0);
 #endif
 
 int64_t CloneTree(Arguments& arguments) {
-  const Path path(arguments, 0);
+  const Path path(arguments, 0, Path::Encoding::kUtf8);
   const bool is_recursive = arguments.Boolean(1);
   if (!arguments.ok()) return 0;
   if (path.error() != 0) return -path.error();
@@ -48,7 +48,7 @@ int64_t SetMountAttributes(Arguments& arguments) {
 }
 
 int64_t Umount(Arguments& arguments) {
-  const Path path(arguments, 0);
+  const Path path(arguments, 0, Path::Encoding::kUtf8);
   const int flags = arguments.Int32(1);
   if (!arguments.ok()) return 0;
   return path.error() != 0 ? -path.error() : ResultOf(umount2(path.c_str(), flags));

@@ -1,5 +1,5 @@
-// What the host's kernel can do, found by doing it. Each probe runs in a child or on throw-away descriptors; together they
-// take some 100 ms, nearly all of it the signal storm.
+// What the host's kernel can do, found by doing it. Each probe runs in a child or on throw-away descriptors; together
+// they take some 100 ms, nearly all of it the signal storm.
 
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -81,7 +81,8 @@ class SharedPage {
 class Child {
  public:
   // The descriptor table is shared with `CLONE_FILES`; the child is 0 in `pid()`.
-  explicit Child(unsigned long flags) : pid_(static_cast<pid_t>(Raw(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, 0))) {}
+  explicit Child(unsigned long flags)
+      : pid_(static_cast<pid_t>(Raw(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, 0))) {}
   ~Child() {
     if (pid_ <= 0) return;
     kill(pid_, SIGKILL);
@@ -104,7 +105,8 @@ class Child {
 
 void CountNothing(int) {}
 
-// The guest of the notification probe: installs a filter, makes calls, counts the answers that aren't what they should be.
+// The guest of the notification probe: installs a filter, makes calls, counts the answers that aren't what they should
+// be.
 [[noreturn]] void RunGuest(ProbePage* page) {
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   sock_filter instructions[] = {
@@ -209,8 +211,8 @@ Notifications ProbeNotifications() {
   if (page->error != 0) result.user_notification = "an answer got lost";
   if (!is_done) result.user_notification = "the calls stopped";
   if (result.wait_killable_is_safe.empty() && (page->lost != 0 || !is_done)) {
-    result.wait_killable_is_safe = std::to_string(page->lost) + " of " + std::to_string(kStormCalls) +
-                                   " answers got lost under signals";
+    result.wait_killable_is_safe =
+        std::to_string(page->lost) + " of " + std::to_string(kStormCalls) + " answers got lost under signals";
   }
   return result;
 }

@@ -1,5 +1,5 @@
-// System calls without the C library, for code that runs in a forked child of a threaded process: no errno, no locks, no
-// thread-local storage. Errors come back as -errno.
+// System calls without the C library, for code that runs in a forked child of a threaded process: no errno, no locks,
+// no thread-local storage. Errors come back as -errno.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Results of host calls: a value, or an errno as a negative number, the form in which the addon hands them to JavaScript.
+// Results of host calls: a value, or an errno as a negative number, the form in which the addon hands them to
+// JavaScript.
 #pragma once
 
 #include <cerrno>

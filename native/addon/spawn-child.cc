@@ -1,10 +1,11 @@
 // The spawner is a fork of this process that was made before this process confined itself: a new process inherits the
-// filters of the one that makes it, and with the sandbox process's own list in force a guest's call would get that list's
-// errno and never become a trap. The spawner does nothing but make processes. It is undumpable, so that the sandbox process
-// can't write into it; it has given back the memory that it was forked with, so it is small and forks fast.
+// filters of the one that makes it, and with the sandbox process's own list in force a guest's call would get that
+// list's errno and never become a trap. The spawner does nothing but make processes. It is undumpable, so that the
+// sandbox process can't write into it; it has given back the memory that it was forked with, so it is small and forks
+// fast.
 //
-// SAFETY: all of this runs in forked copies of a threaded process. It makes raw system calls and touches its own stack, the
-// prepared request and the status page; it allocates nothing and takes no lock.
+// SAFETY: all of this runs in forked copies of a threaded process. It makes raw system calls and touches its own stack,
+// the prepared request and the status page; it allocates nothing and takes no lock.
 
 #include "spawn-child.h"
 
@@ -89,8 +90,8 @@ void WriteFile(Steps& steps, const char* path, std::string_view text) {
   steps.Must(written);
 }
 
-// Puts a private copy of the request in the place of the shared one: what execve names is read there, and by the sandbox
-// process before that, when another request may long be on its way.
+// Puts a private copy of the request in the place of the shared one: what execve names is read there, and by the
+// sandbox process before that, when another request may long be on its way.
 void OwnRequest(Steps& steps, const SpawnRequest& request) {
   const long copy = steps.Must(Raw(SYS_mmap, nullptr, request.memory_size, PROT_READ | PROT_WRITE,
                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
@@ -98,8 +99,8 @@ void OwnRequest(Steps& steps, const SpawnRequest& request) {
   const void* from = request.memory;
   size_t length = request.memory_used;
   asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(length) : : "memory");
-  steps.Must(Raw(SYS_mremap, copy, request.memory_size, request.memory_size, MREMAP_MAYMOVE | MREMAP_FIXED,
-                 request.memory));
+  steps.Must(
+      Raw(SYS_mremap, copy, request.memory_size, request.memory_size, MREMAP_MAYMOVE | MREMAP_FIXED, request.memory));
 }
 
 // One user and one group exist in the new user namespace. Group lists are frozen (the kernel demands it of a writer
@@ -109,8 +110,8 @@ void MapIds(Steps& steps, const SpawnRequest& request) {
   WriteFile(steps, "/proc/self/setgroups", "deny");
   WriteFile(steps, "/proc/self/uid_map", request.uid_map);
   WriteFile(steps, "/proc/self/gid_map", request.gid_map);
-  // A caller whose real ids differ from its effective ones would leave some unmapped. Not called without need: a change of
-  // ids makes a process undumpable, and then its memory can't be read at its first trap.
+  // A caller whose real ids differ from its effective ones would leave some unmapped. Not called without need: a change
+  // of ids makes a process undumpable, and then its memory can't be read at its first trap.
   if (Raw(SYS_getuid) != static_cast<long>(request.inside_uid)) {
     steps.Must(Raw(SYS_setresuid, request.inside_uid, request.inside_uid, request.inside_uid));
   }
@@ -123,8 +124,8 @@ void MapIds(Steps& steps, const SpawnRequest& request) {
 void EnterRoot(Steps& steps, const SpawnRequest& request) {
   steps.At(SpawnStep::kRoot);
   steps.Must(Raw(SYS_mount, nullptr, "/", nullptr, kMsRec | kMsPrivate, nullptr));
-  // By its path: the caller's descriptor names the folder in the mount namespace that was left. What lies at that path now
-  // must be the same folder.
+  // By its path: the caller's descriptor names the folder in the mount namespace that was left. What lies at that path
+  // now must be the same folder.
   steps.Must(Raw(SYS_chdir, request.root_path));
   struct stat here;
   steps.Must(Raw(SYS_newfstatat, AT_FDCWD, ".", &here, AT_SYMLINK_NOFOLLOW));
@@ -206,8 +207,8 @@ long InstallFilter(const SpawnRequest& request) {
   Steps steps(status);
   steps.At(SpawnStep::kStart);
   OwnRequest(steps, request);
-  // The spawner isn't dumpable. The new process has to be: only then are its id maps its own to write and its memory the
-  // sandbox process's to read.
+  // The spawner isn't dumpable. The new process has to be: only then are its id maps its own to write and its memory
+  // the sandbox process's to read.
   steps.Must(Raw(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0));
   if (request.join_pidfd < 0) {
     MapIds(steps, request);
@@ -239,8 +240,8 @@ long InstallFilter(const SpawnRequest& request) {
   Exit(127);
 }
 
-// Makes the new process as a sibling, a child of the sandbox process, and stores its pid. Only the new process doesn't come
-// back. 0 or -errno.
+// Makes the new process as a sibling, a child of the sandbox process, and stores its pid. Only the new process doesn't
+// come back. 0 or -errno.
 int CloneSpawned(const SpawnRequest& request, SpawnStatus* status) {
   unsigned long flags = CLONE_FILES | CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD;
   if (request.join_pidfd < 0) {
@@ -312,8 +313,8 @@ Mapping ParseMapping(const char* at, const char* end) {
   return mapping;
 }
 
-// Gives back the memory that only the sandbox process needs: the heaps, which would otherwise be kept twice as soon as it
-// writes to them. What stays are the files (all of the code is in them), this stack, and the thread's own block.
+// Gives back the memory that only the sandbox process needs: the heaps, which would otherwise be kept twice as soon as
+// it writes to them. What stays are the files (all of the code is in them), this stack, and the thread's own block.
 void DropMemory(uint64_t stack_address) {
   uint64_t thread_block = 0;
   constexpr int kArchGetFs = 0x1003;

@@ -1,4 +1,5 @@
-// The half of `spawn` that runs in other processes: in the spawner, which makes the new ones, and in a new one until its execve.
+// The half of `spawn` that runs in other processes: in the spawner, which makes the new ones, and in a new one until
+// its execve.
 #pragma once
 
 #include <linux/filter.h>
@@ -84,8 +85,8 @@ struct SpawnStatus {
 };
 static_assert(std::atomic<uint32_t>::is_always_lock_free);
 
-// What this process asks of the spawner, one request at a time. It lies in memory that both share, at the same address; so
-// does all that the request points to.
+// What this process asks of the spawner, one request at a time. It lies in memory that both share, at the same address;
+// so does all that the request points to.
 struct SpawnerChannel {
   // 0: nothing to do; 1: a request; 2: it is answered, the new process's own status follows.
   std::atomic<uint32_t> turn;
@@ -101,7 +102,8 @@ inline constexpr uint32_t kSpawnerIdle = 0;
 inline constexpr uint32_t kSpawnerAsked = 1;
 inline constexpr uint32_t kSpawnerAnswered = 2;
 
-// Runs the spawner, in a fresh fork of this process that shares its descriptor table. `parent_pidfd` names this process.
+// Runs the spawner, in a fresh fork of this process that shares its descriptor table. `parent_pidfd` names this
+// process.
 [[noreturn]] void RunSpawner(SpawnerChannel* channel, int parent_pidfd);
 
 }  // namespace isopod

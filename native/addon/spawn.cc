@@ -1,10 +1,10 @@
 // Starting a container's first process.
 //
 // The spawner makes it (spawn-child.cc says why it isn't this process), as a child of this process. It shares this
-// process's descriptor table until it has its filter: so the listener that it makes is this process's too, and its number
-// travels by a plain store into shared memory. Then the new process has to leave the table with nothing in it, by a call that
-// its own filter traps. This process, which waits for it, continues that one call; the next trap is the execve, and that
-// one is for JavaScript.
+// process's descriptor table until it has its filter: so the listener that it makes is this process's too, and its
+// number travels by a plain store into shared memory. Then the new process has to leave the table with nothing in it,
+// by a call that its own filter traps. This process, which waits for it, continues that one call; the next trap is the
+// execve, and that one is for JavaScript.
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -43,8 +43,18 @@ namespace isopod {
 namespace {
 
 constexpr const char* kStepNames[] = {
-    "prepare",        "clone",  "enter the network namespace", "join the namespaces", "map ids", "enter the root",
-    "make a process group", "set the death signal", "set limits", "drop capabilities", "reset signals", "install the filter",
+    "prepare",
+    "clone",
+    "enter the network namespace",
+    "join the namespaces",
+    "map ids",
+    "enter the root",
+    "make a process group",
+    "set the death signal",
+    "set limits",
+    "drop capabilities",
+    "reset signals",
+    "install the filter",
     "close descriptors",
 };
 static_assert(std::size(kStepNames) == static_cast<size_t>(SpawnStep::kCount));
@@ -89,8 +99,7 @@ class OptionsReader {
 
   std::string StringOf(napi_value value) {
     size_t length = 0;
-    if (!arguments_.ok() ||
-        napi_get_value_string_utf8(arguments_.env(), value, nullptr, 0, &length) != napi_ok) {
+    if (!arguments_.ok() || napi_get_value_string_utf8(arguments_.env(), value, nullptr, 0, &length) != napi_ok) {
       arguments_.ThrowTypeError("spawn: expected a string");
       return {};
     }
@@ -185,8 +194,8 @@ struct Options {
         cookie(static_cast<uint64_t>(reader.Number("cookie"))) {}
 };
 
-// The memory that a request is put into: the channel, then a bounded heap that never frees. Its pages are given back to the
-// host after each request.
+// The memory that a request is put into: the channel, then a bounded heap that never frees. Its pages are given back to
+// the host after each request.
 class RequestMemory {
  public:
   // 0 or -errno.

@@ -1,14 +1,14 @@
 // Ending a wait that has a signal mask of its own.
 //
-// ppoll, pselect6 and epoll_pwait unblock signals for the time of the wait. Their trap is answered by the guest kernel, so
-// natively the mask never changed, and a signal that only the wait would let through stays pending. No call from outside
-// can change another thread's mask for one handler; rt_sigsuspend can, from inside. So the thread is made to run it in
-// place of its call: the kernel then takes the pending signal under that mask, puts the old mask into the signal frame,
-// and returns EINTR, which is what the call would have done. Only registers are written, and all of them are put back
-// before the handler runs. (The filter must let rt_sigsuspend through: it is native.)
+// ppoll, pselect6 and epoll_pwait unblock signals for the time of the wait. Their trap is answered by the guest kernel,
+// so natively the mask never changed, and a signal that only the wait would let through stays pending. No call from
+// outside can change another thread's mask for one handler; rt_sigsuspend can, from inside. So the thread is made to
+// run it in place of its call: the kernel then takes the pending signal under that mask, puts the old mask into the
+// signal frame, and returns EINTR, which is what the call would have done. Only registers are written, and all of them
+// are put back before the handler runs. (The filter must let rt_sigsuspend through: it is native.)
 //
-// Every step of ptrace belongs to the thread that seized, so a worker runs it from the beginning to the end. If a task doesn't
-// come to a stop in time, the worker's thread ends: that detaches the task, wherever it is.
+// Every step of ptrace belongs to the thread that seized, so a worker runs it from the beginning to the end. If a task
+// doesn't come to a stop in time, the worker's thread ends: that detaches the task, wherever it is.
 
 #include <linux/ptrace.h>
 #include <sys/syscall.h>
@@ -26,8 +26,8 @@
 #include "result.h"
 #include "worker.h"
 
-// <sys/ptrace.h> and <linux/ptrace.h> declare the same names; this is the one function that is needed of the former, and
-// the register layout is that of <sys/user.h>.
+// <sys/ptrace.h> and <linux/ptrace.h> declare the same names; this is the one function that is needed of the former,
+// and the register layout is that of <sys/user.h>.
 #include <sys/user.h>
 
 namespace isopod {
@@ -91,12 +91,8 @@ class Tracee {
     return Interrupt();
   }
   int Interrupt() { return Ptrace(PTRACE_INTERRUPT, tid_, 0, nullptr) == -1 ? -errno : 0; }
-  int Get(user_regs_struct* registers) {
-    return Ptrace(PTRACE_GETREGS, tid_, 0, registers) == -1 ? -errno : 0;
-  }
-  int Set(const user_regs_struct& registers) {
-    return Ptrace(PTRACE_SETREGS, tid_, 0, &registers) == -1 ? -errno : 0;
-  }
+  int Get(user_regs_struct* registers) { return Ptrace(PTRACE_GETREGS, tid_, 0, registers) == -1 ? -errno : 0; }
+  int Set(const user_regs_struct& registers) { return Ptrace(PTRACE_SETREGS, tid_, 0, &registers) == -1 ? -errno : 0; }
   // Runs to the next system-call stop; another kind of stop may come before.
   Stop RunToSyscall() {
     if (Ptrace(PTRACE_SYSCALL, tid_, 0, nullptr) == -1) return {-errno, 0, 0};
@@ -113,8 +109,8 @@ class Tracee {
   pid_t tid_;
 };
 
-// Puts the registers back and lets go. `original` is the state right after the interrupted call, with -514 in rax: whatever
-// becomes of the signal, the kernel's own restart logic then does the right thing with the original call.
+// Puts the registers back and lets go. `original` is the state right after the interrupted call, with -514 in rax:
+// whatever becomes of the signal, the kernel's own restart logic then does the right thing with the original call.
 int Release(Tracee& tracee, const user_regs_struct& original, const Stop& stop) {
   const int error = tracee.Set(original);
   // A plain signal-delivery stop has no event; only its signal is passed on.
@@ -158,7 +154,8 @@ int SuspendUnderMask(const InterruptJob& job, Tracee& tracee, bool* is_free) {
     }
   }
   if (stop.error != 0) return stop.error;
-  // Only rax is the suspended call's: -514 where it ran, and where something else came first the original call's own -514.
+  // Only rax is the suspended call's: -514 where it ran, and where something else came first the original call's own
+  // -514.
   const int error = Release(tracee, original, stop);
   *is_free = error == 0;
   return error;

@@ -2,13 +2,14 @@
 //
 // The listeners are polled beside an epoll set that holds everything else: the watched descriptors, the eventfd of the
 // helper threads, and a second epoll set with the pidfds. The listeners are not in the set because of SYNC_WAKE_UP: it
-// wakes whoever polls a listener on the CPU of the guest, but epoll passes the wake-up on without that wish, and when guest
-// and sandbox process are in different scheduling groups (cgroups, sessions) a round trip then takes three times as long.
+// wakes whoever polls a listener on the CPU of the guest, but epoll passes the wake-up on without that wish, and when
+// guest and sandbox process are in different scheduling groups (cgroups, sessions) a round trip then takes three times
+// as long.
 //
-// The pidfds are apart because of an order: a parent that traps after it saw its child's end must not be dispatched before
-// that end. A child's pidfd is readable before the parent can know, and the parent traps after that, so whoever receives
-// traps first and asks for the ends afterwards has them all. The second set answers that question completely, however many
-// other things are ready.
+// The pidfds are apart because of an order: a parent that traps after it saw its child's end must not be dispatched
+// before that end. A child's pidfd is readable before the parent can know, and the parent traps after that, so whoever
+// receives traps first and asks for the ends afterwards has them all. The second set answers that question completely,
+// however many other things are ready.
 
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -104,7 +105,8 @@ int Poll(double timeout_ns) {
   if (timeout_ns > 0) {
     const double bounded = std::min(timeout_ns, 1e18);
     timeout.tv_sec = static_cast<time_t>(bounded / 1e9);
-    timeout.tv_nsec = std::clamp(static_cast<long>(bounded - static_cast<double>(timeout.tv_sec) * 1e9), 0L, 999999999L);
+    timeout.tv_nsec =
+        std::clamp(static_cast<long>(bounded - static_cast<double>(timeout.tv_sec) * 1e9), 0L, 999999999L);
   }
   return ppoll(waiter.polled.data(), waiter.listener_count + 1, timeout_ns < 0 ? nullptr : &timeout, nullptr);
 }
@@ -377,8 +379,8 @@ int64_t WatchEnd(Arguments& arguments) {
   const bool is_thread = arguments.Boolean(2);
   if (!arguments.ok()) return 0;
   if (const int error = Prepare(); error != 0) return error;
-  Descriptor pidfd(static_cast<int>(
-      NewDescriptor(static_cast<int>(syscall(SYS_pidfd_open, tid, is_thread ? PIDFD_THREAD : 0)))));
+  Descriptor pidfd(
+      static_cast<int>(NewDescriptor(static_cast<int>(syscall(SYS_pidfd_open, tid, is_thread ? PIDFD_THREAD : 0)))));
   if (!pidfd.is_open()) return pidfd.Release();
   epoll_event event = {};
   event.events = EPOLLIN;
@@ -399,11 +401,9 @@ int64_t UnwatchEnd(Arguments& arguments) {
 }
 
 constexpr Export kExports[] = {
-    {"setBatch", Numeric<SetBatch>},     {"wait", WaitBinding},
-    {"answer", Answer},                  {"continueTrap", ContinueTrap},
-    {"isTrapValid", IsTrapValid},        {"watch", Numeric<Watch>},
-    {"unwatch", Numeric<Unwatch>},       {"watchEnd", Numeric<WatchEnd>},
-    {"unwatchEnd", Numeric<UnwatchEnd>},
+    {"setBatch", Numeric<SetBatch>}, {"wait", WaitBinding},           {"answer", Answer},
+    {"continueTrap", ContinueTrap},  {"isTrapValid", IsTrapValid},    {"watch", Numeric<Watch>},
+    {"unwatch", Numeric<Unwatch>},   {"watchEnd", Numeric<WatchEnd>}, {"unwatchEnd", Numeric<UnwatchEnd>},
 };
 
 }  // namespace

@@ -3,8 +3,8 @@
 
 #include <pthread.h>
 
-#include <csignal>
 #include <condition_variable>
+#include <csignal>
 #include <cstddef>
 #include <deque>
 #include <mutex>
