@@ -1,0 +1,59 @@
+import { native } from '../native.js';
+import type { MountNamespace } from './vfs/mount.js';
+import type { ThreadGroup } from './task/thread-group.js';
+import type { Kernel } from './kernel.js';
+
+/** System calls by how they ended, for the user to see. */
+export interface CallCounts {
+	trapped: number;
+	continued: number;
+	lent: number;
+	/** Calls that no handler exists for, by name. */
+	missing: Map<string, number>;
+}
+
+/**
+ * A container: an init process and its descendants in a PID namespace, mount namespace and UTS namespace of their own.
+ */
+export class Container {
+	/** Processes alive, by pid (the sandbox process's view). */
+	readonly groups = new Map<number, ThreadGroup>();
+	init: ThreadGroup | null = null;
+	/** The container's PID namespace; -1 before its first process. Owned. */
+	pidNamespaceFd = -1;
+	/** init's wait status once it ended; null while it lives. */
+	exitStatus: number | null = null;
+	readonly counts: CallCounts = { trapped: 0, continued: 0, lent: 0, missing: new Map() };
+
+	constructor(
+		readonly kernel: Kernel,
+		readonly id: string,
+		readonly mounts: MountNamespace,
+		/** uname(2) nodename, sethostname(2). */
+		public hostname: string,
+		public domainname: string,
+	) {}
+
+	/** init has ended: the host kills the rest of the PID namespace. */
+	initEnded(status: number): void {
+		this.exitStatus = status;
+	}
+
+	/** A pid or tid as the container's processes see it; 0 if the host doesn't know it (gone, or outside). */
+	insideId(id: number, isThread = false): number {
+		const inside = native.translatePid(this.pidNamespaceFd, id, isThread, true);
+		return inside > 0 ? inside : 0;
+	}
+
+	/** The sandbox process's id of a guest's pid or tid; 0 if there is none. */
+	outsideId(id: number, isThread = false): number {
+		if (id <= 0) return 0;
+		const outside = native.translatePid(this.pidNamespaceFd, id, isThread, false);
+		return outside > 0 ? outside : 0;
+	}
+
+	/** The process with the guest's pid `id`, or null. */
+	groupByInsideId(id: number): ThreadGroup | null {
+		return this.groups.get(this.outsideId(id)) ?? null;
+	}
+}

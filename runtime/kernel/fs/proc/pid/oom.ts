@@ -1,0 +1,40 @@
+import { CAP_SYS_RESOURCE } from '../../../abi/capability-numbers.js';
+import { EACCES, EINVAL, ESRCH } from '../../../abi/errno.js';
+import { hasCapability } from '../../../task/credentials.js';
+import type { Task } from '../../../task/task.js';
+import type { ProcessTarget } from './process-target.js';
+
+const ADJ_MIN = -1000;
+const ADJ_MAX = 1000;
+/** The kernel looks at so many bytes of a number that is written (PROC_NUMBUF - 1). */
+const NUMBER_BYTES = 12;
+/** The score of a process that uses next to nothing: between 0 and 2000 in steps of its adjustment, times 2/3 (fs/proc/base.c, proc_oom_score). */
+const SCORE_BASE = 1000;
+
+/** /proc/PID/oom_score, proc_pid_oom_score(5). */
+export function oomScoreText(target: ProcessTarget): string | number {
+	if (target.isGone) return -ESRCH;
+	const adjustment = target.group.oomScoreAdj;
+	return `${adjustment === ADJ_MIN ? 0 : Math.trunc(((SCORE_BASE + adjustment) * 2) / 3)}\n`;
+}
+
+/** /proc/PID/oom_score_adj, proc_pid_oom_score_adj(5). */
+export function oomScoreAdjText(target: ProcessTarget): string | number {
+	return target.isGone ? -ESRCH : `${target.group.oomScoreAdj}\n`;
+}
+
+/** Errors: EINVAL, EACCES (lower than it may go without CAP_SYS_RESOURCE), ESRCH. */
+export function writeOomScoreAdj(writer: Task, target: ProcessTarget, text: string): number {
+	if (target.isGone) return -ESRCH;
+	const taken = text.slice(0, NUMBER_BYTES);
+	const match = /^[ \t\n\v\f\r]*([+-]?\d+)[ \t\n\v\f\r]*$/.exec(taken);
+	if (match === null) return -EINVAL;
+	const value = Number(match[1]);
+	if (value < ADJ_MIN || value > ADJ_MAX) return -EINVAL;
+	const { group } = target;
+	const isCapable = hasCapability(writer.credentials, CAP_SYS_RESOURCE);
+	if (value < group.oomScoreAdjMin && !isCapable) return -EACCES;
+	group.oomScoreAdj = value;
+	if (isCapable) group.oomScoreAdjMin = value;
+	return taken.length;
+}

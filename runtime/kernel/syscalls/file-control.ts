@@ -1,0 +1,293 @@
+import { native } from '../../native.js';
+import { EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, ESPIPE, EXDEV } from '../abi/errno.js';
+import {
+	F_ADD_SEALS,
+	F_DUPFD,
+	F_DUPFD_CLOEXEC,
+	F_GET_SEALS,
+	F_GETFD,
+	F_GETFL,
+	F_GETLEASE,
+	F_GETLK,
+	F_GETOWN,
+	F_GETPIPE_SZ,
+	F_GETSIG,
+	F_NOTIFY,
+	F_OFD_GETLK,
+	F_OFD_SETLK,
+	F_OFD_SETLKW,
+	F_RDLCK,
+	F_SETFD,
+	F_SETFL,
+	F_SETLEASE,
+	F_SETLK,
+	F_SETLKW,
+	F_SETOWN,
+	F_SETPIPE_SZ,
+	F_SETSIG,
+	F_UNLCK,
+	F_WRLCK,
+	FD_CLOEXEC,
+	LOCK_EX,
+	LOCK_NB,
+	LOCK_SH,
+	LOCK_UN,
+	O_APPEND,
+	O_ASYNC,
+	O_DIRECT,
+	O_NOATIME,
+	O_NONBLOCK,
+	O_PATH,
+	SEEK_CUR,
+	SEEK_END,
+	SEEK_SET,
+} from '../abi/fcntl.js';
+import { BLOCKED } from '../task/blocked.js';
+import type { Task } from '../task/task.js';
+import { copyIn, copyOut, copyOutInt, ioVector, scratch, scratchView } from '../trap/guest-memory.js';
+import type { Trap } from '../trap/trap.js';
+import { AT_OFFSET, type FileDescription } from '../vfs/file-description.js';
+import { FileLocks, type RecordLock } from '../vfs/file-locks.js';
+import { sharedStat } from '../vfs/stat.js';
+import { duplicate } from './file-open.js';
+
+/** Status flags that F_SETFL changes. */
+const SETTABLE = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME;
+const FLOCK_BYTES = 32;
+
+/** fcntl(2). */
+export function sysFcntl(task: Task, trap: Trap): number {
+	const fd = trap.int(0);
+	const description = task.file(fd);
+	if (description === null) return -EBADF;
+	const command = trap.int(1);
+	const isPath = (description.flags & O_PATH) !== 0;
+	switch (command) {
+		case F_DUPFD:
+			return duplicate(task, fd, trap.int(2), false);
+		case F_DUPFD_CLOEXEC:
+			return duplicate(task, fd, trap.int(2), true);
+		case F_GETFD:
+			return task.files.isCloseOnExec(fd) ? FD_CLOEXEC : 0;
+		case F_SETFD:
+			task.files.setCloseOnExec(fd, (trap.uint(2) & FD_CLOEXEC) !== 0);
+			return 0;
+		case F_GETFL:
+			return description.flags;
+	}
+	if (isPath) return -EBADF;
+	switch (command) {
+		case F_SETFL:
+			description.flags = (description.flags & ~SETTABLE) | (trap.uint(2) & SETTABLE);
+			description.flagsChanged();
+			return 0;
+		case F_GETLK:
+		case F_OFD_GETLK:
+			return getLock(task, trap, description, command === F_OFD_GETLK);
+		case F_SETLK:
+		case F_SETLKW:
+			return setLock(task, trap, description, false, command === F_SETLKW);
+		case F_OFD_SETLK:
+		case F_OFD_SETLKW:
+			return setLock(task, trap, description, true, command === F_OFD_SETLKW);
+		case F_GETOWN:
+		case F_GETSIG:
+		case F_SETOWN:
+		case F_SETSIG:
+			return 0;
+		case F_SETLEASE:
+			return -EAGAIN;
+		case F_GETLEASE:
+			return F_UNLCK;
+		case F_GETPIPE_SZ:
+		case F_SETPIPE_SZ:
+		case F_ADD_SEALS:
+		case F_GET_SEALS:
+			return description.control(task, command, trap.uint(2));
+		case F_NOTIFY:
+			return -EINVAL;
+		default:
+			return -EINVAL;
+	}
+}
+
+/** Reads struct flock: the lock it asks for, or -errno. */
+function readLock(task: Task, trap: Trap, description: FileDescription, isOfd: boolean): RecordLock | number {
+	const error = copyIn(task.tid, trap.size(2), FLOCK_BYTES);
+	if (error < 0) return error;
+	const type = scratchView.getInt16(0, true);
+	const whence = scratchView.getInt16(2, true);
+	const offset = get64(8);
+	const length = get64(16);
+	const pid = scratchView.getInt32(24, true);
+	if (![F_RDLCK, F_WRLCK, F_UNLCK].includes(type) || (isOfd && pid !== 0)) return -EINVAL;
+	let base = 0;
+	if (whence === SEEK_CUR) {
+		base = description.offset;
+	} else if (whence === SEEK_END) {
+		const failed = description.stat(sharedStat);
+		if (failed < 0) return failed;
+		base = sharedStat.sizeBytes;
+	} else if (whence !== SEEK_SET) {
+		return -EINVAL;
+	}
+	let start = base + offset;
+	let end = length === 0 ? Number.POSITIVE_INFINITY : start + length;
+	if (length < 0) {
+		end = start;
+		start += length;
+	}
+	if (start < 0) return -EINVAL;
+	if (start > 2 ** 63) return -EOVERFLOW;
+	return { owner: isOfd ? description : task.group, type, start, end, pid: isOfd ? -1 : task.group.pid };
+}
+
+function get64(at: number): number {
+	return scratchView.getInt32(at + 4, true) * 0x1_0000_0000 + scratchView.getUint32(at, true);
+}
+
+function put64(at: number, value: number): void {
+	scratchView.setUint32(at, value % 0x1_0000_0000, true);
+	scratchView.setInt32(at + 4, Math.floor(value / 0x1_0000_0000), true);
+}
+
+function getLock(task: Task, trap: Trap, description: FileDescription, isOfd: boolean): number {
+	const wanted = readLock(task, trap, description, isOfd);
+	if (typeof wanted === 'number') return wanted;
+	if (wanted.type === F_UNLCK) return -EINVAL;
+	const conflict = description.inode.locks?.conflict(wanted) ?? null;
+	if (conflict === null) {
+		scratchView.setInt16(0, F_UNLCK, true);
+	} else {
+		scratchView.setInt16(0, conflict.type, true);
+		scratchView.setInt16(2, SEEK_SET, true);
+		put64(8, conflict.start);
+		put64(16, conflict.end === Number.POSITIVE_INFINITY ? 0 : conflict.end - conflict.start);
+		scratchView.setInt32(24, conflict.pid < 0 ? -1 : task.group.container.insideId(conflict.pid), true);
+	}
+	return copyOut(task.tid, trap.size(2), FLOCK_BYTES);
+}
+
+function setLock(task: Task, trap: Trap, description: FileDescription, isOfd: boolean, isWaiting: boolean): number {
+	const wanted = readLock(task, trap, description, isOfd);
+	if (typeof wanted === 'number') return wanted;
+	if (wanted.type === F_RDLCK && !description.isReadable) return -EBADF;
+	if (wanted.type === F_WRLCK && !description.isWritable) return -EBADF;
+	const locks = (description.inode.locks ??= new FileLocks());
+	const result = locks.setRecord(wanted);
+	return result === -EAGAIN && isWaiting ? task.blockOn(locks.waiters) : result;
+}
+
+/** flock(2). */
+export function sysFlock(task: Task, trap: Trap): number {
+	const description = task.file(trap.int(0));
+	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
+	const operation = trap.int(1) & ~LOCK_NB;
+	const type = operation === LOCK_SH ? F_RDLCK : operation === LOCK_EX ? F_WRLCK : operation === LOCK_UN ? F_UNLCK : -1;
+	if (type === -1) return -EINVAL;
+	const locks = (description.inode.locks ??= new FileLocks());
+	const result = locks.setWhole(description, type);
+	return result === -EAGAIN && (trap.int(1) & LOCK_NB) === 0 ? task.blockOn(locks.waiters) : result;
+}
+
+// --- ioctl ------------------------------------------------------------------------------------------------------------
+
+const FIONREAD = 0x541b;
+const FIONBIO = 0x5421;
+const FIONCLEX = 0x5450;
+const FIOCLEX = 0x5451;
+const FIOASYNC = 0x5452;
+
+/** ioctl(2): what every descriptor has, then the object's own. */
+export function sysIoctl(task: Task, trap: Trap): number {
+	const fd = trap.int(0);
+	const description = task.file(fd);
+	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
+	const request = trap.uint(1);
+	switch (request) {
+		case FIOCLEX:
+		case FIONCLEX:
+			task.files.setCloseOnExec(fd, request === FIOCLEX);
+			return 0;
+		case FIONBIO:
+		case FIOASYNC: {
+			const error = copyIn(task.tid, trap.size(2), 4);
+			if (error < 0) return error;
+			const flag = request === FIONBIO ? O_NONBLOCK : O_ASYNC;
+			description.flags = scratchView.getInt32(0, true) !== 0 ? description.flags | flag : description.flags & ~flag;
+			description.flagsChanged();
+			return 0;
+		}
+		case FIONREAD:
+			if (description.inode.isRegular) {
+				const error = description.stat(sharedStat);
+				return error < 0 ? error : copyOutInt(task.tid, trap.size(2), Math.min(0x7fffffff, Math.max(0, sharedStat.sizeBytes - description.offset)));
+			}
+			return description.ioctl(task, request, trap.size(2));
+		default:
+			return description.ioctl(task, request, trap.size(2));
+	}
+}
+
+// --- From one description to another -----------------------------------------------------------------------------
+
+const MAX_TRANSFER = 1 << 20;
+
+/**
+ * copy_file_range(2): regular files only, done by the host.
+ */
+export function sysCopyFileRange(task: Task, trap: Trap): number {
+	const from = task.file(trap.int(0));
+	const to = task.file(trap.int(2));
+	if (from === null || to === null || !from.isReadable || !to.isWritable || to.isAppend) return -EBADF;
+	if (trap.uint(5) !== 0) return -EINVAL;
+	if (from.inode.isDirectory || to.inode.isDirectory) return -EISDIR;
+	if (!from.inode.isRegular || !to.inode.isRegular) return -EINVAL;
+	if (from.hostFd < 0 || to.hostFd < 0) return -EXDEV;
+	const fromOffset = readOffset(task, trap.size(1), from);
+	const toOffset = readOffset(task, trap.size(3), to);
+	if (fromOffset < 0) return fromOffset;
+	if (toOffset < 0) return toOffset;
+	const length = Math.min(trap.size(4), MAX_TRANSFER);
+	if (from.inode === to.inode && fromOffset < toOffset + length && toOffset < fromOffset + length) return -EINVAL;
+	const bytes = native.copyFileRange(from.hostFd, fromOffset, to.hostFd, toOffset, length);
+	if (bytes <= 0) return bytes;
+	return writeOffset(task, trap.size(1), from, fromOffset + bytes) || writeOffset(task, trap.size(3), to, toOffset + bytes) || bytes;
+}
+
+function readOffset(task: Task, address: number, description: FileDescription): number {
+	if (address === 0) return description.offset;
+	const error = copyIn(task.tid, address, 8);
+	if (error < 0) return error;
+	const offset = get64(0);
+	return offset < 0 || offset > Number.MAX_SAFE_INTEGER ? -EINVAL : offset;
+}
+
+function writeOffset(task: Task, address: number, description: FileDescription, offset: number): number {
+	if (address === 0) {
+		description.offset = offset;
+		return 0;
+	}
+	put64(0, offset);
+	return copyOut(task.tid, address, 8);
+}
+
+/** sendfile(2): from a regular file to anything. A file's bytes are read to a kernel buffer, what the target doesn't take is left in the file. */
+export function sysSendfile(task: Task, trap: Trap): number {
+	const to = task.file(trap.int(0));
+	const from = task.file(trap.int(1));
+	if (from === null || to === null || !from.isReadable || !to.isWritable) return -EBADF;
+	if (!from.inode.isRegular || from.hostFd < 0) return from.isSeekable ? -EINVAL : -ESPIPE;
+	if (to.isAppend) return -EINVAL;
+	const address = trap.size(2);
+	const start = readOffset(task, address, from);
+	if (start < 0) return start;
+	const half = scratch.length / 2;
+	const wanted = Math.min(trap.size(3), half);
+	const bytes = native.pread(from.hostFd, scratch, half, wanted, start);
+	if (bytes <= 0) return bytes;
+	ioVector.kernel(scratch, half, bytes);
+	const written = to.write(task, ioVector, AT_OFFSET);
+	if (written === BLOCKED || written < 0) return written;
+	return writeOffset(task, address, from, start + written) || written;
+}

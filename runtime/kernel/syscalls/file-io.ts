@@ -1,0 +1,263 @@
+import { EBADF, EFBIG, EINVAL, EISDIR, ENODEV, EOPNOTSUPP, ESPIPE } from '../abi/errno.js';
+import { AT_FDCWD, O_PATH, SEEK_END } from '../abi/fcntl.js';
+import type { Task } from '../task/task.js';
+import { copyOut, ioVector, scratch, scratchView } from '../trap/guest-memory.js';
+import type { Trap } from '../trap/trap.js';
+import { AT_OFFSET, type DirectorySink } from '../vfs/file-description.js';
+import { pathWalk, WALK_FOLLOW } from '../vfs/path-walk.js';
+import { checkPermission, MAY_WRITE } from '../vfs/permission.js';
+import { checkWritable, walkArgument } from './paths.js';
+
+/** Flags of preadv2(2) that are understood: RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND. */
+const RWF_APPEND = 0x10;
+const RWF_SUPPORTED = 0x1f;
+
+/** read(2). */
+export function sysRead(task: Task, trap: Trap): number {
+	const description = task.file(trap.int(0));
+	if (description === null || !description.isReadable) return -EBADF;
+	ioVector.single(task.tid, trap.size(1), trap.size(2));
+	return description.read(task, ioVector, AT_OFFSET);
+}
+
+/** write(2). */
+export function sysWrite(task: Task, trap: Trap): number {
+	const description = task.file(trap.int(0));
+	if (description === null || !description.isWritable) return -EBADF;
+	ioVector.single(task.tid, trap.size(1), trap.size(2));
+	return description.write(task, ioVector, AT_OFFSET);
+}
+
+/** pread64(2). */
+export function sysPread64(task: Task, trap: Trap): number {
+	const description = task.file(trap.int(0));
+	const position = trap.long(3);
+	if (position < 0) return -EINVAL;
+	if (description === null) return -EBADF;
+	if (!description.isSeekable) return -ESPIPE;
+	if (!description.isReadable) return -EBADF;
+	ioVector.single(task.tid, trap.size(1), trap.size(2));
+	return description.read(task, ioVector, position);
+}
+
+/** pwrite64(2). */
+export function sysPwrite64(task: Task, trap: Trap): number {
+	const description = task.file(trap.int(0));
+	const position = trap.long(3);
+	if (position < 0) return -EINVAL;
+	if (description === null) return -EBADF;
+	if (!description.isSeekable) return -ESPIPE;
+	if (!description.isWritable) return -EBADF;
+	ioVector.single(task.tid, trap.size(1), trap.size(2));
+	return description.write(task, ioVector, position);
+}
+
+/** readv(2). */
+export function sysReadv(task: Task, trap: Trap): number {
+	const description = task.file(trap.int(0));
+	if (description === null || !description.isReadable) return -EBADF;
+	const error = ioVector.vector(task.tid, trap.size(1), trap.int(2));
+	return error < 0 ? error : description.read(task, ioVector, AT_OFFSET);
+}
+
+/** writev(2). */
+export function sysWritev(task: Task, trap: Trap): number {
+	const description = task.file(trap.int(0));
+	if (description === null || !description.isWritable) return -EBADF;
+	const error = ioVector.vector(task.tid, trap.size(1), trap.int(2));
+	return error < 0 ? error : description.write(task, ioVector, AT_OFFSET);
+}
+
+/** preadv(2). */
+export function sysPreadv(task: Task, trap: Trap): number {
+	return vectorAt(task, trap, false, trap.long(3), 0);
+}
+
+/** pwritev(2). */
+export function sysPwritev(task: Task, trap: Trap): number {
+	return vectorAt(task, trap, true, trap.long(3), 0);
+}
+
+/** preadv2(2). */
+export function sysPreadv2(task: Task, trap: Trap): number {
+	return vectorAt(task, trap, false, trap.long(3), trap.uint(5), true);
+}
+
+/** pwritev2(2). */
+export function sysPwritev2(task: Task, trap: Trap): number {
+	return vectorAt(task, trap, true, trap.long(3), trap.uint(5), true);
+}
+
+function vectorAt(task: Task, trap: Trap, isWrite: boolean, position: number, flags: number, mayUseOffset = false): number {
+	const description = task.file(trap.int(0));
+	const isAtOffset = mayUseOffset && position === -1;
+	if (position < 0 && !isAtOffset) return -EINVAL;
+	if (description === null) return -EBADF;
+	if ((flags & ~RWF_SUPPORTED) !== 0) return -EOPNOTSUPP;
+	if (!isAtOffset && !description.isSeekable) return -ESPIPE;
+	if (!(isWrite ? description.isWritable : description.isReadable)) return -EBADF;
+	const error = ioVector.vector(task.tid, trap.size(1), trap.int(2));
+	if (error < 0) return error;
+	if (!isWrite) return description.read(task, ioVector, isAtOffset ? AT_OFFSET : position);
+	if ((flags & RWF_APPEND) !== 0) description.seek(0, SEEK_END);
+	return description.write(task, ioVector, isAtOffset ? AT_OFFSET : position);
+}
+
+/** lseek(2). */
+export function sysLseek(task: Task, trap: Trap): number {
+	const description = task.file(trap.int(0));
+	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
+	const whence = trap.uint(2);
+	return whence > 4 ? -EINVAL : description.seek(trap.long(1), whence);
+}
+
+/** fsync(2). */
+export function sysFsync(task: Task, trap: Trap): number {
+	return task.file(trap.int(0))?.sync(false) ?? -EBADF;
+}
+
+/** fdatasync(2). */
+export function sysFdatasync(task: Task, trap: Trap): number {
+	return task.file(trap.int(0))?.sync(true) ?? -EBADF;
+}
+
+/** sync(2). */
+export function sysSync(task: Task): number {
+	for (const mount of task.group.container.mounts.all()) mount.fs.sync();
+	return 0;
+}
+
+/** syncfs(2). */
+export function sysSyncfs(task: Task, trap: Trap): number {
+	const description = task.file(trap.int(0));
+	return description === null ? -EBADF : description.inode.fs.sync();
+}
+
+/** ftruncate(2). */
+export function sysFtruncate(task: Task, trap: Trap): number {
+	const length = trap.long(1);
+	if (length < 0) return -EINVAL;
+	const description = task.file(trap.int(0));
+	if (description === null) return -EBADF;
+	if (!description.inode.isRegular || !description.isWritable) return (description.flags & O_PATH) !== 0 ? -EBADF : -EINVAL;
+	return length > Number.MAX_SAFE_INTEGER ? -EFBIG : description.truncate(length);
+}
+
+/** truncate(2). */
+export function sysTruncate(task: Task, trap: Trap): number {
+	const length = trap.long(1);
+	if (length < 0) return -EINVAL;
+	const error = walkArgument(task, AT_FDCWD, trap.size(0), WALK_FOLLOW);
+	if (error < 0) return error;
+	const { path } = pathWalk;
+	const inode = path.dentry.inode!;
+	if (inode.isDirectory) return -EISDIR;
+	if (!inode.isRegular) return -EINVAL;
+	const denied = checkWritable(path) || checkPermission(inode, MAY_WRITE, task.credentials);
+	if (denied < 0) return denied;
+	return length > Number.MAX_SAFE_INTEGER ? -EFBIG : inode.truncate(length);
+}
+
+/** fallocate(2). */
+export function sysFallocate(task: Task, trap: Trap): number {
+	const description = task.file(trap.int(0));
+	const offset = trap.long(2);
+	const length = trap.long(3);
+	if (description === null) return -EBADF;
+	if (offset < 0 || length <= 0) return -EINVAL;
+	if (!description.isWritable) return -EBADF;
+	if (description.inode.isDirectory) return -EISDIR;
+	if (!description.inode.isRegular) return description.isSeekable ? -ENODEV : -ESPIPE;
+	if (offset + length > Number.MAX_SAFE_INTEGER) return -EFBIG;
+	return description.fallocate(trap.uint(1), offset, length);
+}
+
+/** fadvise64(2), readahead(2): hints that the host's page cache does without. */
+export function sysFadvise64(task: Task, trap: Trap): number {
+	const description = task.file(trap.int(0));
+	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
+	if (!description.isSeekable && !description.inode.isRegular) return -ESPIPE;
+	return trap.uint(3) > 5 ? -EINVAL : 0;
+}
+
+/** readahead(2). */
+export function sysReadahead(task: Task, trap: Trap): number {
+	const description = task.file(trap.int(0));
+	if (description === null || !description.isReadable) return -EBADF;
+	return description.inode.isRegular ? 0 : -EINVAL;
+}
+
+// --- Directories -------------------------------------------------------------------------------------------------
+
+/** Encodes directory entries into the scratch buffer; getdents64(2) and the old getdents(2). */
+class DirentWriter implements DirectorySink {
+	private at = 0;
+	private limit = 0;
+	private isOld = false;
+	/** An entry was refused: with nothing written, not even one fits. */
+	isFull = false;
+
+	begin(limit: number, isOld: boolean): void {
+		this.at = 0;
+		this.limit = Math.min(limit, scratch.length / 2);
+		this.isOld = isOld;
+		this.isFull = false;
+	}
+	get bytes(): number {
+		return this.at;
+	}
+
+	entry(ino: number, nextOffset: number, type: number, name: string): boolean {
+		// ino, off, reclen, then type and name (or name, with the type in the last byte of the old layout).
+		const length = (19 + name.length + 1 + 7) & ~7;
+		if (this.at + length > this.limit) {
+			this.isFull = true;
+			return false;
+		}
+		const at = this.at;
+		scratch.fill(0, at + 18, at + length);
+		scratchView.setUint32(at, ino % 0x1_0000_0000, true);
+		scratchView.setUint32(at + 4, Math.floor(ino / 0x1_0000_0000), true);
+		scratchView.setUint32(at + 8, nextOffset % 0x1_0000_0000, true);
+		scratchView.setUint32(at + 12, Math.floor(nextOffset / 0x1_0000_0000), true);
+		scratchView.setUint16(at + 16, length, true);
+		if (this.isOld) {
+			scratch.latin1Write(name, at + 18);
+			scratch[at + length - 1] = type;
+		} else {
+			scratch[at + 18] = type;
+			scratch.latin1Write(name, at + 19);
+		}
+		this.at += length;
+		return true;
+	}
+}
+
+const direntWriter = new DirentWriter();
+
+/** getdents64(2). */
+export function sysGetdents64(task: Task, trap: Trap): number {
+	return getdents(task, trap, false);
+}
+
+/** getdents(2). */
+export function sysGetdents(task: Task, trap: Trap): number {
+	return getdents(task, trap, true);
+}
+
+function getdents(task: Task, trap: Trap, isOld: boolean): number {
+	const description = task.file(trap.int(0));
+	if (description === null) return -EBADF;
+	direntWriter.begin(trap.uint(2), isOld);
+	const before = description.offset;
+	const error = description.readDirectory(task, direntWriter);
+	if (error < 0) return error;
+	const bytes = direntWriter.bytes;
+	if (bytes === 0) return direntWriter.isFull ? -EINVAL : 0;
+	const fault = copyOut(task.tid, trap.size(1), bytes);
+	if (fault < 0) {
+		description.offset = before;
+		return fault;
+	}
+	return bytes;
+}

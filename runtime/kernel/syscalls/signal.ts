@@ -1,0 +1,117 @@
+import { CAP_KILL } from '../abi/capability-numbers.js';
+import { EINVAL, EPERM, ESRCH } from '../abi/errno.js';
+import { SIGCONT, SIGKILL, SIGRTMAX, SIGSTOP } from '../abi/signal-numbers.js';
+import { native } from '../../native.js';
+import { CONTINUE } from '../task/blocked.js';
+import { hasCapability } from '../task/credentials.js';
+import { type Task, TaskState } from '../task/task.js';
+import type { ThreadGroup } from '../task/thread-group.js';
+import type { Trap } from '../trap/trap.js';
+
+/** kill(2). */
+export function sysKill(task: Task, trap: Trap): number {
+	const id = trap.int(0);
+	const signal = trap.int(1);
+	if (signal < 0 || signal > SIGRTMAX) return -EINVAL;
+	if (id > 0) {
+		const group = task.group.container.groupByInsideId(id);
+		if (group === null) return -ESRCH;
+		const denied = checkKill(task, group, signal);
+		return denied < 0 ? denied : send(task, group, signal);
+	}
+	if (id === 0) return killGroup(task, native.getpgid(task.group.pid), signal);
+	if (id < -1) return killGroup(task, task.group.container.outsideId(-id), signal);
+	let result = -ESRCH;
+	for (const group of task.group.container.groups.values()) {
+		if (group === task.group || group.isInit) continue;
+		const denied = checkKill(task, group, signal);
+		if (denied >= 0) send(task, group, signal);
+		if (result < 0) result = denied;
+	}
+	return result;
+}
+
+function killGroup(task: Task, processGroup: number, signal: number): number {
+	if (processGroup <= 0) return -ESRCH;
+	let result = -ESRCH;
+	let isOwn = false;
+	for (const group of [...task.group.container.groups.values()]) {
+		if (native.getpgid(group.pid) !== processGroup) continue;
+		const denied = checkKill(task, group, signal);
+		if (denied >= 0 && group === task.group) isOwn = true;
+		else if (denied >= 0) send(task, group, signal);
+		if (result < 0) result = denied;
+	}
+	// Last, as it may be the end of the caller.
+	if (isOwn) task.kernel.signals.sendToGroup(task.group, signal);
+	return result;
+}
+
+/** tkill(2). */
+export function sysTkill(task: Task, trap: Trap): number {
+	return sendToThread(task, -1, trap.int(0), trap.int(1));
+}
+
+/** tgkill(2). */
+export function sysTgkill(task: Task, trap: Trap): number {
+	if (trap.int(0) <= 0) return -EINVAL;
+	return sendToThread(task, trap.int(0), trap.int(1), trap.int(2));
+}
+
+function sendToThread(task: Task, tgid: number, tid: number, signal: number): number {
+	if (tid <= 0 || signal < 0 || signal > SIGRTMAX) return -EINVAL;
+	const outside = task.group.container.outsideId(tid, true);
+	if (outside === 0) return -ESRCH;
+	const target = task.kernel.tasks.get(outside);
+	// A thread that never trapped is not known; the host knows whether it is the caller's own group's.
+	const group = target?.group ?? (tgid > 0 ? task.group.container.groupByInsideId(tgid) : task.group);
+	if (group === null) return -ESRCH;
+	if (tgid > 0 && task.group.container.outsideId(tgid) !== group.pid) return -ESRCH;
+	const denied = checkKill(task, group, signal);
+	if (denied < 0) return denied;
+	if (target === task || (target === undefined && group === task.group)) return CONTINUE;
+	if (target === undefined) return native.sendSignal(group.pid, outside, signal);
+	return task.kernel.signals.sendToThread(target, signal);
+}
+
+/** rt_sigqueueinfo(2), rt_tgsigqueueinfo(2): to the caller's own process the host does it, as it checks the info; to others EPERM is all that is safe. */
+export function sysRtSigqueueinfo(task: Task, trap: Trap): number {
+	const group = task.group.container.groupByInsideId(trap.int(0));
+	if (group === null) return -ESRCH;
+	const denied = checkKill(task, group, trap.int(1));
+	if (denied < 0) return denied;
+	return group === task.group && !hasBlockedOther(task) ? CONTINUE : send(task, group, trap.int(1));
+}
+
+/** rt_tgsigqueueinfo(2). */
+export function sysRtTgsigqueueinfo(task: Task, trap: Trap): number {
+	const group = task.group.container.groupByInsideId(trap.int(0));
+	if (group === null) return -ESRCH;
+	if (group === task.group && task.group.container.outsideId(trap.int(1), true) === task.tid) return CONTINUE;
+	return sendToThread(task, trap.int(0), trap.int(1), trap.int(2));
+}
+
+/** To itself the host sends, with the right siginfo; whoever is blocked in a trap has to be woken by the guest kernel. */
+function send(task: Task, group: ThreadGroup, signal: number): number {
+	if (signal === 0) return 0;
+	// From the sandbox process the host would force them on a container's init; inside, they do nothing (pid_namespaces(7)).
+	if (group.isInit && (signal === SIGKILL || signal === SIGSTOP)) return 0;
+	if (group === task.group && !hasBlockedOther(task)) return CONTINUE;
+	return task.kernel.signals.sendToGroup(group, signal);
+}
+
+function hasBlockedOther(task: Task): boolean {
+	for (const other of task.group.tasks.values()) if (other !== task && other.state === TaskState.Blocked) return true;
+	return false;
+}
+
+/** kill(2): the same user, CAP_KILL, or SIGCONT within the session. */
+function checkKill(task: Task, group: ThreadGroup, signal: number): number {
+	const from = task.credentials;
+	const to = group.credentials;
+	const isSameUser = from.euid === to.suid || from.euid === to.uid || from.uid === to.suid || from.uid === to.uid;
+	if (group !== task.group && !isSameUser && !hasCapability(from, CAP_KILL)) {
+		if (signal !== SIGCONT || native.getsid(task.group.pid) !== native.getsid(group.pid)) return -EPERM;
+	}
+	return 0;
+}

@@ -1,0 +1,150 @@
+import { native } from '../../native.js';
+import type { Kernel } from '../kernel.js';
+import type { Endpoint } from '../trap/endpoints.js';
+import { SIGKILL } from '../abi/signal-numbers.js';
+import { endGroup } from './task-exit.js';
+import type { Inheritance } from './forks.js';
+import { Task, TaskState, THREAD_ENDED } from './task.js';
+import { ThreadGroup } from './thread-group.js';
+
+/**
+ * Who trapped? Thread ids are reused within seconds, so a number alone says nothing: every known thread and process is watched through a pidfd,
+ * whose end is seen before any trap of a successor with the same number; a new process is tied to its fork by an inherited cookie.
+ */
+export function identify(kernel: Kernel, tid: number, _listener: number): Task | null {
+	const group = registerGroup(kernel, tid);
+	if (group !== null) return addTask(kernel, group, tid);
+	// Not a leader: a thread of a known process, or of a new one whose leader has not trapped yet.
+	const pid = threadGroupOf(tid);
+	if (pid <= 0 || pid === tid) return null;
+	const owner = kernel.groups.get(pid) ?? registerGroup(kernel, pid);
+	if (owner === null) {
+		native.sendSignal(pid, -1, SIGKILL);
+		return null;
+	}
+	const task = addTask(kernel, owner, tid);
+	const watcher = new ThreadEnd(kernel, task);
+	watcher.key = kernel.endpoints.add(watcher);
+	task.pidfd = native.watchEnd(tid, watcher.key, true);
+	if (task.pidfd < 0) {
+		kernel.endpoints.remove(watcher.key);
+		removeTask(kernel, task);
+		return null;
+	}
+	return task;
+}
+
+/** Registers the process `pid` from the fork that made it; null if `pid` is no thread group leader or no fork of ours made it (then it is killed). */
+export function registerGroup(kernel: Kernel, pid: number): ThreadGroup | null {
+	const watcher = new GroupEnd(kernel);
+	const key = kernel.endpoints.add(watcher);
+	const pidfd = native.watchEnd(pid, key, false);
+	if (pidfd < 0) {
+		kernel.endpoints.remove(key);
+		return null;
+	}
+	const cookie = native.getCookie(pid);
+	const fork = kernel.forks.take(cookie);
+	if (fork === null) {
+		kernel.log('error', `Identify process ${pid}: no fork has its cookie ${cookie}; it is killed`, { pid, cookie });
+		native.unwatchEnd(pidfd);
+		kernel.endpoints.remove(key);
+		native.sendSignal(pid, -1, SIGKILL);
+		return null;
+	}
+	const group = createGroup(kernel, pid, cookie, fork.inheritance);
+	group.pidfd = pidfd;
+	watcher.watch(group, key);
+	return group;
+}
+
+/** A container's first process, or an exec's, which `spawn` started with `cookie`. */
+export function registerSpawned(kernel: Kernel, pid: number, cookie: number, inheritance: Inheritance): ThreadGroup | null {
+	const watcher = new GroupEnd(kernel);
+	const key = kernel.endpoints.add(watcher);
+	const pidfd = native.watchEnd(pid, key, false);
+	if (pidfd < 0) {
+		kernel.endpoints.remove(key);
+		return null;
+	}
+	const group = createGroup(kernel, pid, cookie, inheritance);
+	group.pidfd = pidfd;
+	watcher.watch(group, key);
+	return group;
+}
+
+function createGroup(kernel: Kernel, pid: number, cookie: number, from: Inheritance): ThreadGroup {
+	const group = new ThreadGroup(from.container, pid, from.parentPid, cookie, from.files, from.fs, from.limits, from.credentials);
+	if (from.parent !== null) {
+		group.executable = from.parent.executable;
+		group.isDumpable = from.parent.isDumpable;
+		group.stackStart = from.parent.stackStart;
+		group.scriptArguments = from.parent.scriptArguments;
+		group.oomScoreAdj = from.parent.oomScoreAdj;
+		group.oomScoreAdjMin = from.parent.oomScoreAdjMin;
+	}
+	kernel.groups.set(pid, group);
+	from.container.groups.set(pid, group);
+	addTask(kernel, group, pid);
+	return group;
+}
+
+function addTask(kernel: Kernel, group: ThreadGroup, tid: number): Task {
+	const existing = group.tasks.get(tid);
+	if (existing !== undefined) return existing;
+	const task = new Task(kernel, group, tid, group.credentials);
+	task.signalsSeen = group.signalsSent;
+	group.tasks.set(tid, task);
+	kernel.tasks.set(tid, task);
+	return task;
+}
+
+/** A thread is gone, or killed by another thread's exec. */
+export function removeTask(kernel: Kernel, task: Task): void {
+	task.unblock();
+	task.state = TaskState.Dead;
+	task.settleContinued(THREAD_ENDED);
+	task.group.tasks.delete(task.tid);
+	if (kernel.tasks.get(task.tid) === task) kernel.tasks.delete(task.tid);
+}
+
+class ThreadEnd implements Endpoint {
+	key = 0;
+
+	constructor(
+		private readonly kernel: Kernel,
+		private readonly task: Task,
+	) {}
+
+	onEvent(): void {
+		this.kernel.endpoints.remove(this.key);
+		removeTask(this.kernel, this.task);
+	}
+}
+
+class GroupEnd implements Endpoint {
+	private group: ThreadGroup | null = null;
+	private key = 0;
+
+	constructor(private readonly kernel: Kernel) {}
+
+	watch(group: ThreadGroup, key: number): void {
+		this.group = group;
+		this.key = key;
+	}
+
+	onEvent(): void {
+		this.kernel.endpoints.remove(this.key);
+		if (this.group !== null) endGroup(this.kernel, this.group);
+	}
+}
+
+const statusBuffer = Buffer.alloc(4096);
+
+/** The thread group of a thread, from the host; 0 if the thread is gone. */
+function threadGroupOf(tid: number): number {
+	const length = native.readProcFile(`/proc/${tid}/status`, statusBuffer);
+	if (length <= 0) return 0;
+	const match = /^Tgid:\t(\d+)$/m.exec(statusBuffer.latin1Slice(0, length));
+	return match === null ? 0 : Number(match[1]);
+}

@@ -1,0 +1,78 @@
+import { Timer } from '../event/timers.js';
+import { WaitQueue } from '../event/wait-queue.js';
+import { native } from '../../native.js';
+import type { Container } from '../container.js';
+import type { DescriptorTable } from '../vfs/descriptor-table.js';
+import type { Path } from '../vfs/path.js';
+import type { Credentials } from './credentials.js';
+import type { FileSystemContext } from './file-system-context.js';
+import type { PendingFork } from './forks.js';
+import type { Limits } from './limits.js';
+import type { ExecPlan } from './task-exec.js';
+import type { Task } from './task.js';
+
+/**
+ * A guest process (Linux: signal_struct and what threads share). Its host process has the same id; ids here are the sandbox process's
+ * view, `container.insideId` gives the guest's.
+ */
+export class ThreadGroup {
+	/** Threads that have trapped, by tid. */
+	readonly tasks = new Map<number, Task>();
+	/** Bumped by each exec: tells one program's traps from the next one's. */
+	incarnation = 0;
+	/** The program that runs: /proc/PID/exe. Null before the first exec. */
+	executable: Path | null = null;
+	/** What /proc/PID/exe shows, and whether its environment and memory are its own user's to read (PR_SET_DUMPABLE). */
+	isDumpable = true;
+	/** An exec that was checked and continued, and that the loader has not asked for yet. */
+	pendingExec: ExecPlan | null = null;
+	/** Signals sent to it, by the guest kernel or (children's ends) by the host: see Task.signalsSeen. */
+	signalsSent = 0;
+	/** A fork in flight whose child would be told by the same cookie: others of the group wait until it is over. */
+	fork: PendingFork | null = null;
+	readonly forkQueue = new WaitQueue();
+	/** Execs of the group wait for the one in flight. */
+	readonly execQueue = new WaitQueue();
+	/** pidfd under watch; owned by the addon. */
+	pidfd = -1;
+	isDead = false;
+	/** Started by the sandbox process itself (init, or an exec), which reaps it. */
+	isSpawned = false;
+	/** What a spawned process is to run: consumed by its first execve. */
+	spawn: { readonly path: Path; readonly name: string } | null = null;
+	/** Told its wait status once it ended; for spawned ones. */
+	onEnd: ((status: number) => void) | null = null;
+	/** What the host says of the program's stack, to tell a new program from the old one: see task-exec.ts. */
+	stackStart = '';
+	/** ITIMER_REAL and alarm(2). Interval in ns, 0 for one shot. */
+	realTimer: Timer | null = null;
+	realTimerIntervalNs = 0;
+	/** PR_SET_KEEPCAPS. */
+	keepCapabilities = false;
+	/** A script's interpreter, its argument and the script's path, which stand in for the first arguments of the exec that started it: for /proc/PID/cmdline. */
+	scriptArguments: { readonly dropArguments: number; readonly strings: readonly string[] } | null = null;
+	/** /proc/PID/oom_score_adj, and how low it may be set without CAP_SYS_RESOURCE. Inherited by fork. */
+	oomScoreAdj = 0;
+	oomScoreAdjMin = 0;
+	/** Start of the process, monotonic ns, for /proc/PID/stat. */
+	readonly startNs = native.monotonicNs();
+
+	constructor(
+		readonly container: Container,
+		/** Thread group id as the sandbox process sees it. */
+		readonly pid: number,
+		/** The forking group's pid; the host knows the current parent. */
+		readonly parentPid: number,
+		/** Its identity cookie (facts/traps.md 22, 23): inherited by fork, so that a child tells which fork made it. */
+		public cookie: number,
+		public files: DescriptorTable,
+		public fs: FileSystemContext,
+		public limits: Limits,
+		/** What a thread that traps for the first time acts as. */
+		public credentials: Credentials,
+	) {}
+
+	get isInit(): boolean {
+		return this.container.init === this;
+	}
+}

@@ -1,0 +1,27 @@
+/** Takes what the host has to say about a watched descriptor, process, lend or listener. */
+export interface Endpoint {
+	/** `kind` is EVENT_* of records.ts, `value` the record's second word. */
+	onEvent(kind: number, value: number): void;
+}
+
+/** The keys of `native.watch` and its like: small numbers for who gets the event. */
+export class Endpoints {
+	private readonly slots: (Endpoint | null)[] = [null];
+	private readonly free: number[] = [];
+
+	/** A key for `endpoint` until `remove`. */
+	add(endpoint: Endpoint): number {
+		const key = this.free.pop() ?? this.slots.length;
+		this.slots[key] = endpoint;
+		return key;
+	}
+
+	remove(key: number): void {
+		this.slots[key] = null;
+		this.free.push(key);
+	}
+
+	deliver(key: number, kind: number, value: number): void {
+		this.slots[key]?.onEvent(kind, value);
+	}
+}

@@ -1,0 +1,37 @@
+import { native } from '../../native.js';
+import type { Condition, Syscall } from '../syscalls/native-rules.js';
+
+const ACTION_NATIVE = 0;
+const ACTION_TRAP = 1;
+const MASKED_EQUAL = 0;
+const MASKED_NOT_EQUAL = 1;
+const INSTRUCTION_POINTER = 4;
+
+const low = (value: number): number => value % 0x1_0000_0000 >>> 0;
+const high = (value: number): number => Math.floor(value / 0x1_0000_0000) >>> 0;
+
+/** The words of one condition, as `native.compileFilter` reads them. */
+function encode(condition: Condition): number[] {
+	if ('instructionPointer' in condition) return [INSTRUCTION_POINTER, 0, 0, 0, low(condition.instructionPointer), high(condition.instructionPointer)];
+	const { argument, mask } = condition;
+	const isEqual = 'equal' in condition;
+	const value = isEqual ? condition.equal : condition.notEqual;
+	return [isEqual ? MASKED_EQUAL : MASKED_NOT_EQUAL, argument, low(mask), high(mask), low(value), high(value)];
+}
+
+/** The native list of the table as the data that the addon compiles. Everything else traps. */
+export function filterRules(table: readonly Syscall[]): Uint32Array {
+	const words: number[] = [];
+	for (const call of table) {
+		if (call.lane !== 'native') continue;
+		for (const conditions of call.rules ?? [[]]) words.push(call.number, ACTION_NATIVE, conditions.length, ...conditions.flatMap(encode));
+	}
+	return Uint32Array.from(words);
+}
+
+/** The guests' filter: BPF. Throws if the host's compiler refuses the table, which is a bug of the table. */
+export function compileGuestFilter(table: readonly Syscall[]): Uint8Array {
+	const program = native.compileFilter(filterRules(table), ACTION_TRAP);
+	if (typeof program === 'number') throw new Error(`Compile the guests' filter: errno ${-program}`);
+	return program;
+}

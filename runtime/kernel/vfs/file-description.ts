@@ -1,0 +1,147 @@
+import { EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE } from '../abi/errno.js';
+import { F_UNLCK, O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY } from '../abi/fcntl.js';
+import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll-constants.js';
+import { S_IFIFO, S_IFSOCK } from '../abi/stat-constants.js';
+import { WaitQueue } from '../event/wait-queue.js';
+import type { Task } from '../task/task.js';
+import type { IoVector } from '../trap/guest-memory.js';
+import type { Inode } from './inode.js';
+import type { Path } from './path.js';
+import type { Stat } from './stat.js';
+
+/** A write position that means "at the description's own offset" (read(2), write(2)). */
+export const AT_OFFSET = -1;
+
+/** Takes directory entries out of `readDirectory`. Returns false when it is full: the entry wasn't taken. */
+export interface DirectorySink {
+	entry(ino: number, nextOffset: number, type: number, name: string): boolean;
+}
+
+/**
+ * An open file (Linux: struct file; POSIX: open file description). Descriptor tables, working calls and mappings hold references;
+ * the last `release` closes it.
+ *
+ * A method that can block returns `BLOCKED` (task/blocked.ts) after it has put the task on wait queues; it is then called again.
+ */
+export abstract class FileDescription {
+	private references = 1;
+	/** Current position in bytes. */
+	offset = 0;
+	/** Who waits for it to become readable, writable, …; woken with POLL* bits. */
+	readonly waiters = new WaitQueue();
+
+	constructor(
+		/** Where it was opened; null for pipes and other anonymous objects. */
+		readonly path: Path | null,
+		readonly inode: Inode,
+		/** Access mode and status flags of open(2); F_SETFL changes the status flags. */
+		public flags: number,
+	) {}
+
+	get isReadable(): boolean {
+		const mode = this.flags & O_ACCMODE;
+		return mode !== O_WRONLY && (this.flags & O_PATH) === 0;
+	}
+	get isWritable(): boolean {
+		return (this.flags & O_ACCMODE) !== O_RDONLY && (this.flags & O_PATH) === 0;
+	}
+	get isNonBlocking(): boolean {
+		return (this.flags & O_NONBLOCK) !== 0;
+	}
+	get isAppend(): boolean {
+		return (this.flags & O_APPEND) !== 0;
+	}
+
+	acquire(): this {
+		this.references++;
+		return this;
+	}
+
+	release(): void {
+		if (--this.references > 0) return;
+		const { locks } = this.inode;
+		if (locks !== null) {
+			locks.release(this);
+			locks.setWhole(this, F_UNLCK);
+		}
+		this.close();
+	}
+
+	get referenceCount(): number {
+		return this.references;
+	}
+
+	/** The last reference is gone: free what it holds, wake who waits on the other side. */
+	protected close(): void {}
+
+	/** A descriptor table dropped it (each close(2), dup2 over it, exit): POSIX locks go here. */
+	flush(task: Task): void {
+		this.inode.locks?.release(task.group);
+	}
+
+	/** Bytes moved, 0 at the end of the file, -errno, or BLOCKED. `position` AT_OFFSET uses and advances `offset`. */
+	read(_task: Task, _vector: IoVector, _position: number): number {
+		return -EINVAL;
+	}
+	write(_task: Task, _vector: IoVector, _position: number): number {
+		return -EINVAL;
+	}
+	/** True if pread and lseek make sense; pipes, sockets and ttys say ESPIPE. */
+	get isSeekable(): boolean {
+		return false;
+	}
+	/** The new offset. */
+	seek(_offset: number, _whence: number): number {
+		return -ESPIPE;
+	}
+
+	/** POLL* bits that hold now. */
+	poll(): number {
+		return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+	}
+
+	stat(out: Stat): number {
+		return this.inode.stat(out);
+	}
+
+	/** What links to it show when it was opened by no path: "pipe:[12]", "socket:[12]", "anon_inode:[eventfd]" (proc_pid_fd(5)). */
+	get anonymousText(): string {
+		const { type, ino } = this.inode;
+		return type === S_IFIFO ? `pipe:[${ino}]` : type === S_IFSOCK ? `socket:[${ino}]` : 'anon_inode:[file]';
+	}
+
+	/** Emits entries from `offset` on until the sink is full or the end: 0, or -errno; `offset` says where to go on. */
+	readDirectory(_task: Task, _sink: DirectorySink): number {
+		return -ENOTDIR;
+	}
+
+	ioctl(_task: Task, _request: number, _argument: number): number {
+		return -ENOTTY;
+	}
+	/** fcntl(2) commands of a kind of object: pipe sizes, seals. */
+	control(_task: Task, _command: number, _argument: number): number {
+		return -EINVAL;
+	}
+	truncate(_lengthBytes: number): number {
+		return -EINVAL;
+	}
+	fallocate(_mode: number, _offset: number, _length: number): number {
+		return -ENODEV;
+	}
+	sync(_isDataOnly: boolean): number {
+		return -EINVAL;
+	}
+
+	/** Called when F_SETFL changed the status flags. */
+	flagsChanged(): void {}
+
+	/** A host descriptor to lend for mapping with this description's rights (owned by the caller), or -ENODEV. */
+	openForMapping(): number {
+		return (this.flags & O_PATH) !== 0 ? -EBADF : -ENODEV;
+	}
+
+	/** A descriptor of the host's that carries this description's bytes (regular host files, container stdio), or -1. The description owns it. */
+	get hostFd(): number {
+		return -1;
+	}
+}
