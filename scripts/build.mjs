@@ -1,9 +1,10 @@
 // `npm run build`: the addon, the native programs, the compiled TypeScript, the bundles. What is newer than its sources is left alone.
 
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
+import { list } from './files.mjs';
 import { main, root, StepError } from './steps.mjs';
 
 const addon = 'build/Release/isopod.node';
@@ -20,13 +21,6 @@ const bundlesToCome = ['shim/cli/main.ts', 'runtime/sandbox/process/main.ts'];
 
 const typeScriptFolders = ['native', 'runtime', 'shim', 'bench', 'proto'];
 
-if (process.argv[1] === import.meta.filename) {
-	await main('build', 2, async (steps) => {
-		await steps.step('Building the native parts', buildNative);
-		await steps.step('Building the TypeScript parts', buildTypeScript);
-	});
-}
-
 /** Builds the addon with node-gyp, the loader and the launcher with make. */
 export async function buildNative(steps) {
 	const headers = findNodeHeaders();
@@ -36,9 +30,11 @@ export async function buildNative(steps) {
 		'scripts/build.mjs',
 	];
 	const state = [digest(sources), process.version, headers].join('\n');
-	return steps.locked(join(root, 'scripts'), async () => {
-		const stamp = join(root, 'build/native-stamp');
-		if (isUnchanged(stamp, state, [addon, ...nativePrograms])) return 'already there';
+	const stamp = join(root, 'build/native-stamp');
+	const isBuilt = () => isUnchanged(stamp, state, [addon, ...nativePrograms]);
+	if (isBuilt()) return 'already there';
+	await steps.locked(join(root, 'scripts'), async () => {
+		if (isBuilt()) return;
 		const nodeGyp = createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js');
 		// Only configure when the project or the Node changed: it makes the compiler start over.
 		const configuration = [digest(['binding.gyp']), process.version, headers].join('\n');
@@ -59,18 +55,13 @@ export async function buildTypeScript(steps) {
 	const sources = typeScriptFolders.flatMap((folder) => list(folder, (file) => file.endsWith('.ts')));
 	const settings = ['tsconfig.json', 'package.json', 'package-lock.json', 'scripts/build.mjs'];
 	const state = [digest([...sources, ...settings]), process.version].join('\n');
-	return steps.locked(join(root, 'scripts'), async () => {
-		const stamp = join(root, 'dist/stamp');
-		const present = bundles.filter((bundle) => !isToCome(bundle.entry));
-		if (
-			isUnchanged(
-				stamp,
-				state,
-				present.map((bundle) => bundle.file),
-			)
-		) {
-			return 'already there';
-		}
+	const stamp = join(root, 'dist/stamp');
+	const present = bundles.filter((bundle) => !isToCome(bundle.entry));
+	const outputs = present.map((bundle) => bundle.file);
+	const isBuilt = () => isUnchanged(stamp, state, outputs);
+	if (isBuilt()) return 'already there';
+	await steps.locked(join(root, 'scripts'), async () => {
+		if (isBuilt()) return;
 		removeOrphans();
 		const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 		const compiled = await steps.run(process.execPath, [tsc, '-p', 'tsconfig.json', '--pretty', 'false'], { allowFailure: true });
@@ -153,16 +144,6 @@ function findNodeHeaders() {
 	);
 }
 
-/** Files below `folder`, as paths from the package's root, sorted. */
-function list(folder, isWanted) {
-	if (!existsSync(join(root, folder))) return [];
-	return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-		.filter((entry) => entry.isFile())
-		.map((entry) => join(relative(root, entry.parentPath ?? entry.path), entry.name))
-		.filter(isWanted)
-		.sort();
-}
-
 /** A short name for the state of `files`: it changes when one is written, added or removed. */
 function digest(files) {
 	const hash = createHash('sha256');
@@ -183,4 +164,11 @@ function readIfThere(file) {
 	} catch {
 		return '';
 	}
+}
+
+if (process.argv[1] === import.meta.filename) {
+	await main('build', 2, async (steps) => {
+		await steps.step('Building the native parts', buildNative);
+		await steps.step('Building the TypeScript parts', buildTypeScript);
+	});
 }

@@ -2,7 +2,7 @@
 // packages as for an empty machine, tar unpacks them, and what their maintainer scripts would do is done here: running those would
 // take a chroot with /proc and most of the time that this saves over debootstrap.
 //
-// A tree lies in the cache, ${ISOPOD_CACHE:-${XDG_CACHE_HOME:-~/.cache}/isopod}/rootfs/NAME-HASH, and build/rootfs/NAME links to it.
+// A tree lies in the cache, ${ISOPOD_CACHE:-${XDG_CACHE_HOME:-~/.cache}/isopod}/rootfs/NAME-HASH, and .isopod/rootfs/NAME links to it.
 
 import { createHash } from 'node:crypto';
 import {
@@ -21,7 +21,7 @@ import {
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { main, onInterrupt, root, StepError } from './steps.mjs';
+import { main, onInterrupt, root, StepError, stateFolder } from './steps.mjs';
 
 /** Part of a tree's name: a change of what this file does to the trees needs another one. */
 const revision = 2;
@@ -61,7 +61,7 @@ export function rootfsPath(name) {
 	return join(cacheFolder(), 'rootfs', `${name}-${hash.slice(0, 12)}`);
 }
 
-/** Makes the tree `name` unless it is there, and links build/rootfs/NAME to it. A tree is there only when it is complete. */
+/** Makes the tree `name` unless it is there, and links .isopod/rootfs/NAME to it. A tree is there only when it is complete. */
 export async function makeRootfs(steps, name) {
 	if (trees[name] === undefined) throw new StepError(`Make a root filesystem: "${name}" is none of ${Object.keys(trees).join(', ')}`);
 	const path = rootfsPath(name);
@@ -100,7 +100,7 @@ function packagesOf(name) {
 }
 
 function link(name, path) {
-	const file = join(root, 'build/rootfs', name);
+	const file = join(stateFolder, 'rootfs', name);
 	mkdirSync(dirname(file), { recursive: true });
 	if (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() && readlinkSync(file) === path) return;
 	rmSync(file, { recursive: true, force: true });

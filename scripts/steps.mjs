@@ -3,11 +3,21 @@
 
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { constants } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The package's root folder. */
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** What these commands keep in a checkout, beside what they build: logs, links to the root filesystems. */
+export const stateFolder = join(root, '.isopod');
+
+const [majorVersion, minorVersion] = process.versions.node.split('.').map(Number);
+if (majorVersion < 20 || (majorVersion === 20 && minorVersion < 11)) {
+	process.stderr.write(`Isopod needs Node 20.11 or newer; this is Node ${process.versions.node}.\n`);
+	process.exit(1);
+}
 
 /** A step that failed: `message` says what was wanted and what came, `output` is what the failing program printed. */
 export class StepError extends Error {
@@ -21,6 +31,8 @@ export class StepError extends Error {
 const isTerminal = process.stdout.isTTY === true;
 /** Children that run now; each leads a process group of its own, so that what it started ends with it. */
 const children = new Set();
+/** Children that talk to the user; they are in our own process group. */
+const shown = new Set();
 /** What must not be left behind when a signal ends us; each is called once. */
 const cleanUps = new Set();
 
@@ -40,11 +52,13 @@ for (const [signal, number] of [
 
 async function interrupted(signal, status) {
 	const running = [...children];
-	const ended = running.map((child) => new Promise((resolve) => child.once('exit', resolve)));
+	const ended = [...running, ...shown].map((child) => new Promise((resolve) => child.once('exit', resolve)));
 	for (const child of running) killGroup(child, signal);
+	for (const child of shown) child.kill(signal);
 	const deadline = setTimeout(() => {
 		for (const child of running) killGroup(child, 'SIGKILL');
-	}, 3000);
+		for (const child of shown) child.kill('SIGKILL');
+	}, 5000);
 	await Promise.all(ended);
 	clearTimeout(deadline);
 	for (const child of running) killGroup(child, 'SIGKILL');
@@ -63,11 +77,11 @@ function killGroup(child, signal) {
 
 /** A numbered list of steps, shown as they run, with all output of their programs in one log file. */
 export class Steps {
-	/** @param {string} name names the log file, `build/log/NAME.log` */
+	/** @param {string} name names the log file, `.isopod/log/NAME.log` */
 	constructor(name, count) {
 		this.count = count;
 		this.number = 0;
-		this.logPath = join(root, 'build', 'log', `${name}.log`);
+		this.logPath = join(stateFolder, 'log', `${name}.log`);
 		mkdirSync(dirname(this.logPath), { recursive: true });
 		this.log = openSync(this.logPath, 'w');
 		this.title = '';
@@ -140,6 +154,28 @@ export class Steps {
 				const status = code ?? 255;
 				if (status === 0 || allowFailure) resolve({ status, stdout, output });
 				else reject(new StepError(`Run ${command} ${args.join(' ')}: ended with ${signal ?? `status ${status}`}`, { output }));
+			});
+		});
+	}
+
+	/** Says what the running step is about to do, on a line that stays. */
+	note(text) {
+		writeSync(this.log, `${text}\n`);
+		process.stdout.write(isTerminal ? `\r\x1b[K${this.title} ${text}\n${this.title}` : `${text} … `);
+	}
+
+	/**
+	 * Runs a program that talks to the user itself, in our own process group, where a terminal's Ctrl-C reaches it.
+	 * @returns {Promise<number>} its exit status, as a shell would tell it
+	 */
+	runShown(command, args, { env } = {}) {
+		return new Promise((resolve, reject) => {
+			const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: 'inherit' });
+			shown.add(child);
+			child.on('error', (cause) => reject(new StepError(`Run ${command}: ${cause.message}`, { cause })));
+			child.on('exit', (code, signal) => {
+				shown.delete(child);
+				resolve(code ?? 128 + constants.signals[signal]);
 			});
 		});
 	}

@@ -1,0 +1,64 @@
+// `npm run check`: types, lint and layout, and the import rule. All of them run, also when one fails.
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { list } from './files.mjs';
+import { main, root, StepError, stateFolder } from './steps.mjs';
+
+/** How many steps {@link runChecks} takes. */
+export const checkStepCount = 4;
+
+/** Runs every check; throws what failed, with all of its output. */
+export async function runChecks(steps) {
+	const failures = [];
+	const check = async (title, action) => {
+		try {
+			await steps.step(title, action);
+		} catch (error) {
+			if (!(error instanceof StepError)) throw error;
+			failures.push(new StepError(`${title}: failed`, { output: error.output || error.message }));
+		}
+	};
+	await check('Checking types', checkTypes);
+	await check('Checking lint and layout of TypeScript (biome)', checkBiome);
+	await check('Checking layout of C and C++ (clang-format)', checkClangFormat);
+	await check('Checking the import rule', checkImports);
+	if (failures.length > 0) {
+		const output = failures.map((error) => error.output.trimEnd()).join('\n\n');
+		throw new StepError(failures.map((error) => error.message).join('\n'), { output });
+	}
+}
+
+const require = createRequire(import.meta.url);
+
+async function checkTypes(steps) {
+	const buildInfo = join(stateFolder, 'check.tsbuildinfo');
+	await steps.run(process.execPath, [
+		require.resolve('typescript/bin/tsc'),
+		'--noEmit',
+		'--pretty',
+		'false',
+		'--tsBuildInfoFile',
+		buildInfo,
+	]);
+}
+
+async function checkBiome(steps) {
+	const biome = join(dirname(require.resolve('@biomejs/biome/package.json')), 'bin/biome');
+	await steps.run(process.execPath, [biome, 'check', '--error-on-warnings', '--max-diagnostics=100', '--colors=off']);
+}
+
+async function checkClangFormat(steps) {
+	const files = list('native', (file) => /\.(cc|c|h)$/.test(file) && !file.startsWith('native/build/'));
+	if (files.length > 0) await steps.run('clang-format', ['--dry-run', '-Werror', ...files]);
+}
+
+async function checkImports() {
+	const { findForbiddenImports } = await import('./check-imports.mjs');
+	const files = ['bench', 'shim', 'runtime', 'native', 'proto'].flatMap((folder) => list(folder, (file) => file.endsWith('.ts')));
+	const forbidden = files.flatMap((file) => findForbiddenImports(file, readFileSync(join(root, file), 'utf8')));
+	if (forbidden.length > 0) throw new StepError(`The import rule is broken ${forbidden.length} times`, { output: forbidden.join('\n') });
+}
+
+if (process.argv[1] === import.meta.filename) await main('check', checkStepCount, runChecks);
