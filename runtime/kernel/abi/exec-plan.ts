@@ -3,10 +3,10 @@
  */
 export const NR_PLAN = 0x1505;
 /** The instruction pointer behind the loader's mapping gate: ISOPOD_GATE_IP. */
-export const GATE_IP = 0x7e810000100a;
+export const GATE_IP = 0x68000001000a;
 export const PLAN_VERSION = 1;
 export const MAX_SEGMENTS = 32;
-export const MAX_STRINGS = 4096;
+export const MAX_STRINGS = 8192;
 export const PLAN_STACK_EXECUTABLE = 1;
 export const OBJECT_PROGRAM = 0;
 export const OBJECT_INTERPRETER = 1;

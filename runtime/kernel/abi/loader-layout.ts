@@ -1,4 +1,6 @@
-/** Where the loader and what is reserved for the ring lane lie in every guest's address space: native/plan.h. The guest is not shown them. */
+/**
+ * Where the loader and what is reserved for the ring lane lie in every guest's address space: native/plan.h. The guest is not shown them.
+ */
 
 /** ISOPOD_LOADER_BASE; its text and data end well within LOADER_BYTES. */
 export const LOADER_BASE = 0x680000000000;

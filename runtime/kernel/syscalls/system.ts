@@ -57,7 +57,7 @@ const memoryInfo = Buffer.alloc(8192);
 
 /** sysinfo(2): memory from the host's /proc/meminfo, time since the sandbox started. */
 export function sysSysinfo(task: Task, trap: Trap): number {
-	const length = native.readProcFile('/proc/meminfo', memoryInfo);
+	const length = native.readProcFile('meminfo', memoryInfo);
 	const text = length > 0 ? memoryInfo.latin1Slice(0, length) : '';
 	const kib = (name: string): number => Number(new RegExp(`^${name}: +(\\d+)`, 'm').exec(text)?.[1] ?? 0);
 	scratch.fill(0, 0, 112);

@@ -15,6 +15,8 @@ export interface ElfImage {
 	readonly interpreter: string | null;
 	readonly isStackExecutable: boolean;
 	readonly segments: readonly PlanSegment[];
+	/** Largest p_align in bytes: a power of two, at least a page. */
+	readonly alignment: number;
 	/** Lowest page address and length of all segments. */
 	readonly spanAddress: number;
 	readonly spanLength: number;
@@ -63,7 +65,9 @@ export function readElf(fd: number, object: number): ElfImage | number {
 	let phdr = 0;
 	let low = TASK_SIZE;
 	let high = 0;
-	let isStackExecutable = true;
+	// Without a PT_GNU_STACK amd64 has a stack that isn't executable (fs/binfmt_elf.c, elf_read_implies_exec).
+	let isStackExecutable = false;
+	let alignment = PAGE_SIZE;
 	for (let at = 0; at < bytes; at += PROGRAM_HEADER_BYTES) {
 		const kind = view.getUint32(at, true);
 		const flags = view.getUint32(at + 4, true);
@@ -83,6 +87,8 @@ export function readElf(fd: number, object: number): ElfImage | number {
 		const fileEnd = address + fileBytes;
 		const filePages = fileBytes === 0 ? 0 : pageUp(fileEnd) - start;
 		const end = Math.max(pageUp(address + memoryBytes), start + filePages);
+		const align = u64(at + 48);
+		if (align > alignment && Number.isInteger(Math.log2(align)) && align <= 2 ** 32) alignment = align;
 		const zeroBytes = memoryBytes > fileBytes && fileBytes > 0 && (flags & PF_W) !== 0 ? pageUp(fileEnd) - fileEnd : 0;
 		segments.push({
 			address: start,
@@ -112,6 +118,7 @@ export function readElf(fd: number, object: number): ElfImage | number {
 		interpreter: interpreterPath,
 		isStackExecutable,
 		segments,
+		alignment,
 		spanAddress: low,
 		spanLength: high - low,
 	};
@@ -122,6 +129,6 @@ export function planObject(image: ElfImage, bias: number | null): PlanObject {
 	if (!image.isPositionIndependent) {
 		return { spanAddress: image.spanAddress, spanLength: image.spanLength, isFixed: true, entry: image.entry, base: 0 };
 	}
-	if (bias === null) return { spanAddress: image.spanAddress, spanLength: image.spanLength, isFixed: false, entry: image.entry, base: 0 };
+	if (bias === null) return { spanAddress: image.spanAddress, spanLength: image.spanLength, isFixed: false, entry: image.entry, base: image.alignment };
 	return { spanAddress: image.spanAddress + bias, spanLength: image.spanLength, isFixed: true, entry: image.entry, base: bias };
 }

@@ -143,7 +143,7 @@ const listing = Buffer.alloc(65536);
 /** Processes that thread `tid` has started and that still exist. */
 function childrenOf(kernel: Kernel, tid: number): number[] {
 	const task = kernel.tasks.get(tid);
-	const length = native.readProcFile(`/proc/${task?.group.pid ?? tid}/task/${tid}/children`, listing);
+	const length = native.readProcFile(`${task?.group.pid ?? tid}/task/${tid}/children`, listing);
 	if (length <= 0) return [];
 	return listing.latin1Slice(0, length).split(' ').filter(Boolean).map(Number);
 }

@@ -143,7 +143,7 @@ const statusBuffer = Buffer.alloc(4096);
 
 /** The thread group of a thread, from the host; 0 if the thread is gone. */
 function threadGroupOf(tid: number): number {
-	const length = native.readProcFile(`/proc/${tid}/status`, statusBuffer);
+	const length = native.readProcFile(`${tid}/status`, statusBuffer);
 	if (length <= 0) return 0;
 	const match = /^Tgid:\t(\d+)$/m.exec(statusBuffer.latin1Slice(0, length));
 	return match === null ? 0 : Number(match[1]);

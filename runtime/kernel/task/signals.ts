@@ -36,7 +36,7 @@ const statusBuffer = Buffer.alloc(STATUS_BYTES);
 
 /** Reads a thread's signal state from the host: false if it is gone. About 20 µs; only when a signal may end a blocked call. */
 function readState(tid: number, out: SignalState): boolean {
-	const length = native.readProcFile(`/proc/${tid}/status`, statusBuffer);
+	const length = native.readProcFile(`${tid}/status`, statusBuffer);
 	if (length <= 0) return false;
 	readSet('SigPnd:\t', length, out.pending);
 	readSet('ShdPnd:\t', length, out.sharedPending);

@@ -170,7 +170,7 @@ const statBuffer = Buffer.alloc(2048);
  * can't move them (PR_SET_MM is never native); a new program has them elsewhere, as the host randomizes stacks (`isopod check` asks for that).
  */
 function stackStart(pid: number): string {
-	const length = native.readProcFile(`/proc/${pid}/stat`, statBuffer);
+	const length = native.readProcFile(`${pid}/stat`, statBuffer);
 	if (length <= 0) return '';
 	const fields = statBuffer.latin1Slice(statBuffer.lastIndexOf(')', length) + 2, length).split(' ');
 	return `${fields[25]} ${fields[45]} ${fields[48]}`;
@@ -246,7 +246,8 @@ function finishPlan(task: Task, opened: OpenProgram, image: ElfImage, strings: s
 		}
 		interpreter = read;
 	}
-	const bias = PIE_BASE + randomInt(PIE_RANDOM_PAGES) * PAGE;
+	const place = PIE_BASE + randomInt(PIE_RANDOM_PAGES) * PAGE;
+	const bias = place - (place % image.alignment);
 	const isSetIdAllowed = (opened.path.mount.flags & MS_NOSUID) === 0;
 	const credentials = execCredentials(task.credentials, opened.path.dentry.inode!, isSetIdAllowed);
 	if (typeof credentials === 'number') {
@@ -257,7 +258,7 @@ function finishPlan(task: Task, opened: OpenProgram, image: ElfImage, strings: s
 	rememberName(task, opened.path);
 	if (interpreter !== null) rememberName(task, pathWalk.path);
 	const plan: Plan = {
-		program: planObject(image, bias - image.spanAddress),
+		program: planObject(image, bias),
 		interpreter: interpreter === null ? null : planObject(interpreter, null),
 		segments: interpreter === null ? image.segments : [...image.segments, ...interpreter.segments],
 		phdr: image.phdr,

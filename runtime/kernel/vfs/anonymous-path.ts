@@ -3,7 +3,9 @@ import type { FileSystem, Inode } from './inode.js';
 import { Mount, rootDentry } from './mount.js';
 import { Path } from './path.js';
 
-/** A mount that stands nowhere (Linux: kern_mount of pipefs, sockfs, anon_inodefs): what is on it has a text of its own in place of a path. */
+/**
+ * A mount that stands nowhere (Linux: kern_mount of pipefs, sockfs, anon_inodefs): what is on it has a text of its own in place of a path.
+ */
 export class AnonymousMount extends Mount {
 	constructor(fs: FileSystem, inode: Inode) {
 		super(fs, rootDentry(fs, inode), 0, fs.type, '', null, null);

@@ -9,15 +9,18 @@ const DELETED = ' (deleted)';
 let reachedRoot = false;
 
 /**
- * The text of a path as getcwd(2) tells it: from `root` down, with "(unreachable)" before it when it lies outside of `root` and " (deleted)" behind
- * it when its name is gone. Never fails.
+ * The text of a path as getcwd(2) tells it: from `root` down, with "(unreachable)" before it when it lies outside of `root` and "
+ * (deleted)" behind it when its name is gone. Never fails.
  */
 export function pathText(path: Path, root: Path): string {
 	const text = linkText(path, root);
 	return reachedRoot ? text : `(unreachable)${text}`;
 }
 
-/** The text of a path as links in /proc show it (Linux: d_path): as `pathText`, but what lies outside of `root` is shown from the top of its mounts. */
+/**
+ * The text of a path as links in /proc show it (Linux: d_path): as `pathText`, but what lies outside of `root` is shown from the top of
+ * its mounts.
+ */
 export function linkText(path: Path, root: Path): string {
 	if (path.mount instanceof AnonymousMount) {
 		reachedRoot = true;

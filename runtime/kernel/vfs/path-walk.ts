@@ -198,11 +198,18 @@ function addChild(directory: Dentry, name: string, inode: Inode | null): Dentry 
 		// Only what can be looked up again without a difference: names that lead nowhere, plain files, and whatever is asked for anew each time.
 		const isExclusive = directory.inode!.fs.isExclusive;
 		for (const [key, child] of children) {
-			const isPlain = child.inode === null || !child.inode.isDirectory || !isExclusive;
-			if (child.mountCount === 0 && child.children === null && isPlain) children.delete(key);
+			const isPlain = child.inode === null || !child.inode.isDirectory;
+			if (isExclusive ? isPlain && child.mountCount === 0 : !hasMounts(child)) children.delete(key);
 		}
 	}
 	return directory.addChild(name, inode);
+}
+
+/** Does a mount stand on an entry or below it? */
+function hasMounts(dentry: Dentry): boolean {
+	if (dentry.mountCount > 0) return true;
+	for (const child of dentry.children?.values() ?? []) if (hasMounts(child)) return true;
+	return false;
 }
 
 /** Takes an entry out of the cache: the name leads elsewhere, or nowhere. */

@@ -1,48 +1,47 @@
 import { native } from '../../../native.js';
-import { EFBIG, EINVAL, ENXIO, EOVERFLOW } from '../../abi/errno.js';
-import { O_ACCMODE, O_NONBLOCK, O_RDONLY, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from '../../abi/fcntl.js';
-import { RLIMIT_FSIZE } from '../../abi/resource.js';
-import { SIGXFSZ } from '../../abi/signal-numbers.js';
+import { EACCES, EFBIG, EINVAL, ENXIO } from '../../abi/errno.js';
+import { O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from '../../abi/fcntl.js';
 import type { Task } from '../../task/task.js';
 import type { IoVector } from '../../trap/guest-memory.js';
 import { AT_OFFSET, FileDescription } from '../../vfs/file-description.js';
 import type { Path } from '../../vfs/path.js';
 import type { Stat } from '../../vfs/stat.js';
+import { dropSetIdBits, limitFileSize } from '../write-checks.js';
 import type { HostInode } from './host-inode.js';
 
-const hostStat = new Float64Array(18);
+/** Positions above are refused: numbers here are exact to 2^53, and no host file system goes that far. */
+export const MAX_POSITION = 2 ** 53 - 2 ** 32;
 
 /**
- * An open regular file whose bytes a host descriptor carries: of a host tree, or the memfd of a tmpfs file. The offset is the guest kernel's; all host calls name
- * their position.
+ * An open regular file of a host tree. The offset is the guest kernel's: every host call names its position, and the host's own offset is used by nobody.
  */
 export class HostFile extends FileDescription {
 	constructor(
 		path: Path,
-		private readonly file: HostInode,
+		override readonly inode: HostInode,
 		flags: number,
-		/** Owned. */
+		/** Owned. It may have more rights than `flags`, which count. */
 		private readonly fd: number,
 	) {
-		super(path, file, flags);
-		file.attach(fd);
+		super(path, inode, flags);
+		inode.opened(this);
 	}
 
 	protected override close(): void {
-		this.file.detach(this.fd);
+		this.inode.closed(this);
 		native.close(this.fd);
 	}
 
 	override get hostFd(): number {
 		return this.fd;
 	}
-
 	override get isSeekable(): boolean {
 		return true;
 	}
 
 	override read(_task: Task, vector: IoVector, position: number): number {
 		const start = position === AT_OFFSET ? this.offset : position;
+		if (start > MAX_POSITION) return 0;
 		const bytes = vector.fromHost(this.fd, start);
 		if (bytes > 0 && position === AT_OFFSET) this.offset = start + bytes;
 		return bytes;
@@ -51,74 +50,68 @@ export class HostFile extends FileDescription {
 	override write(task: Task, vector: IoVector, position: number): number {
 		let start = position === AT_OFFSET ? this.offset : position;
 		if (this.isAppend) {
-			const end = native.lseek(this.fd, 0, SEEK_END);
-			if (end < 0) return end;
-			start = end;
+			// Nobody else runs between this and the write but the host, which RWF_APPEND copes with.
+			start = native.lseek(this.fd, 0, SEEK_END);
+			if (start < 0) return start;
 		}
-		const limit = task.group.limits.soft[RLIMIT_FSIZE]!;
-		let room = vector.remaining;
-		if (start + room > limit) {
-			if (start >= limit && room > 0) {
-				task.kernel.signals.sendToThread(task, SIGXFSZ);
-				return -EFBIG;
-			}
-			room = limit - start;
-		}
+		if (start > MAX_POSITION) return -EFBIG;
+		const room = limitFileSize(task, start, vector.remaining);
+		if (room < 0) return room;
+		dropSetIdBits(this.inode, task);
 		const bytes = vector.toHost(this.fd, start, this.isAppend, room);
 		if (bytes > 0 && position === AT_OFFSET) this.offset = start + bytes;
 		return bytes;
 	}
 
 	override seek(offset: number, whence: number): number {
-		let base = 0;
+		let target = offset;
 		switch (whence) {
 			case SEEK_SET:
 				break;
 			case SEEK_CUR:
-				base = this.offset;
+				target += this.offset;
 				break;
 			case SEEK_END: {
-				const error = native.fstat(this.fd, hostStat);
-				if (error < 0) return error;
-				base = hostStat[7]!;
+				const end = native.lseek(this.fd, 0, SEEK_END);
+				if (end < 0) return end;
+				target += end;
 				break;
 			}
 			case SEEK_DATA:
-			case SEEK_HOLE: {
-				if (offset < 0) return -ENXIO;
-				const found = native.lseek(this.fd, offset, whence);
-				if (found >= 0) this.offset = found;
-				return found;
-			}
+			case SEEK_HOLE:
+				if (offset < 0 || offset > MAX_POSITION) return -ENXIO;
+				target = native.lseek(this.fd, offset, whence);
+				if (target < 0) return target;
+				break;
 			default:
 				return -EINVAL;
 		}
-		const target = base + offset;
-		if (target < 0) return -EINVAL;
-		if (target > Number.MAX_SAFE_INTEGER) return -EOVERFLOW;
+		if (target < 0 || target > MAX_POSITION) return -EINVAL;
 		this.offset = target;
 		return target;
 	}
 
 	override stat(out: Stat): number {
-		return this.file.stat(out);
+		return this.inode.statOpen(this.fd, out);
 	}
 
 	override truncate(lengthBytes: number): number {
-		return native.ftruncate(this.fd, lengthBytes);
+		if (!this.isWritable) return -EINVAL;
+		return lengthBytes > MAX_POSITION ? -EFBIG : native.ftruncate(this.fd, lengthBytes);
 	}
 
 	override fallocate(mode: number, offset: number, length: number): number {
-		return native.fallocate(this.fd, mode, offset, length);
+		return offset + length > MAX_POSITION ? -EFBIG : native.fallocate(this.fd, mode, offset, length);
 	}
 
 	override sync(isDataOnly: boolean): number {
 		return native.fsync(this.fd, isDataOnly);
 	}
 
-	/** The same file with just the access mode of this description. */
+	/** Just the rights of this description, whatever its own descriptor has. A mapping needs to read, so a write-only one gives none. */
 	override openForMapping(): number {
-		const mode = this.flags & O_ACCMODE;
-		return native.reopen(this.fd, (mode === 1 ? O_RDONLY : mode) | O_NONBLOCK);
+		const access = this.flags & O_ACCMODE;
+		if (access === O_WRONLY || access === O_ACCMODE) return -EACCES;
+		return native.reopen(this.fd, (access === O_RDONLY ? O_RDONLY : O_RDWR) | O_NONBLOCK);
 	}
 }

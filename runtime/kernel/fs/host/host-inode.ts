@@ -1,393 +1,580 @@
 import { native } from '../../../native.js';
-import { EIO, ENODEV, ENOENT, ENXIO, EOPNOTSUPP } from '../../abi/errno.js';
-import { O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_TMPFILE, O_WRONLY, RENAME_EXCHANGE, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS } from '../../abi/fcntl.js';
-import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat-constants.js';
-import { openFifo } from '../../ipc/fifo.js';
+import { EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENODATA, ENODEV, ENOENT, EOPNOTSUPP, EPERM, EROFS, EXDEV } from '../../abi/errno.js';
+import {
+	O_ACCMODE,
+	O_CREAT,
+	O_DIRECTORY,
+	O_DSYNC,
+	O_EXCL,
+	O_NOFOLLOW,
+	O_NONBLOCK,
+	O_PATH,
+	O_RDONLY,
+	O_RDWR,
+	O_SYNC,
+	O_TMPFILE,
+	O_WRONLY,
+	RENAME_EXCHANGE,
+} from '../../abi/fcntl.js';
+import { PATH_MAX } from '../../abi/limits.js';
+import { S_IFDIR, S_IFMT, S_IFREG } from '../../abi/stat-constants.js';
 import type { Task } from '../../task/task.js';
 import type { FileDescription } from '../../vfs/file-description.js';
 import { Inode, type Times } from '../../vfs/inode.js';
 import type { Path } from '../../vfs/path.js';
 import type { Stat } from '../../vfs/stat.js';
-import { openDevice } from '../dev/devices.js';
+import { mappingKeyOf } from '../mapping-key.js';
+import { openSpecial } from '../open-special.js';
+import { directoryDescriptors } from './directory-descriptors.js';
 import { HostDirectory } from './host-directory.js';
 import { HostFile } from './host-file.js';
-import { directoryFds, type HostFileSystem } from './host-file-system.js';
+import type { HostFileSystem } from './host-file-system.js';
+import { fillStat, hostStat, StatField } from './host-stat.js';
 
-/** One component, nothing followed: what every look at the host's tree is resolved with. */
-const RESOLVE_ONE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+/** Deepest chain of directories that is opened again from the top: a host that moves directories about could make a stale chain a circle. */
+const MAX_DEPTH = 1 << 16;
+/** XATTR_SIZE_MAX and XATTR_LIST_MAX, xattr(7). */
+const XATTR_BYTES = 65536;
 
-const hostStat = new Float64Array(18);
-const linkBuffer = Buffer.alloc(4096);
-const xattrBuffer = Buffer.alloc(65536);
+const linkText = Buffer.alloc(PATH_MAX);
+const xattrBytes = Buffer.alloc(XATTR_BYTES);
+
+/** One name of a file. */
+interface Name {
+	readonly parent: HostInode;
+	readonly name: string;
+}
 
 /**
- * A file of a host tree. It is known by one of its names (parent and component), through which the host is asked; while it is open its
- * descriptions' descriptors reach it even when it has no name any more.
+ * A file of a host tree. A directory is reached by an O_PATH descriptor that is opened when it is needed and may be given up at any time; everything else by a
+ * name in its directory, or while it is open by a description's descriptor, which also reaches it when it has no name any more.
+ *
+ * It holds its parent, so that the way down from the root is always known; nobody but dentries, descriptions and children holds it.
  */
 export class HostInode extends Inode {
-	mode: number;
-	uid: number;
-	gid: number;
-	private parent: HostInode | null;
-	private name: string;
-	/** Open descriptions, any of which has a descriptor of it. */
-	private readonly descriptors = new Set<number>();
-	private nlink: number;
+	declare readonly fs: HostFileSystem;
+	mode = 0;
+	uid = 0;
+	gid = 0;
+	/** Names that lead to it, as of the last look and of what the sandbox did since. 0: it has none, and is gone once nobody has it open. */
+	private nlink = 0;
+	private rdev = 0;
+	/** Host device: part of its identity, not shown to guests. */
+	readonly hostDev: number;
+	private readonly btimeSec: number;
+	private readonly btimeNsec: number;
+	/** Other names of a file with several, as far as they were looked up: one takes over when the current one is removed. */
+	private otherNames: Name[] | null = null;
+	/** A symlink's text, once read, where it can't change: on an exclusive tree. */
 	private target: string | null = null;
+	/** The directory's O_PATH descriptor, or -1. Owned; `directoryDescriptors` may close it at any time but for the root's. */
+	directoryFd = -1;
+	/** Used since `directoryDescriptors` looked at it last. */
+	isRecentlyUsed = false;
+	/** Its open files. Not owned. */
+	private readonly openFiles: HostFile[] = [];
+	/** A descriptor that `attributeFd` has opened and `endAttribute` closes; -1 between the two. */
+	private temporaryFd = -1;
 
+	/** Takes its attributes from `hostStat`. */
 	constructor(
-		readonly hostFs: HostFileSystem,
-		stat: Float64Array,
-		parent: HostInode | null,
-		name: string,
+		fs: HostFileSystem,
+		/** The directory that has its current name; null for the root and for a file that has no known name. */
+		private parent: HostInode | null,
+		private name: string,
 	) {
-		super(hostFs, stat[1]!);
+		super(fs, hostStat[StatField.Ino]!);
+		this.hostDev = hostStat[StatField.Dev]!;
+		this.btimeSec = hostStat[StatField.BtimeSec]!;
+		this.btimeNsec = hostStat[StatField.BtimeNsec]!;
+		this.load();
+	}
+
+	// --- Identity ------------------------------------------------------------------------------------------------
+
+	/** Does `hostStat`, of the same device and inode number, tell of this very file? The host may have given its number to a new one. */
+	isSameFile(): boolean {
+		return (
+			this.ino === hostStat[StatField.Ino] &&
+			this.hostDev === hostStat[StatField.Dev] &&
+			(this.mode & S_IFMT) === (hostStat[StatField.Mode]! & S_IFMT) &&
+			this.btimeSec === hostStat[StatField.BtimeSec] &&
+			this.btimeNsec === hostStat[StatField.BtimeNsec]
+		);
+	}
+
+	/** Takes over what `hostStat` says. */
+	load(): void {
+		this.mode = hostStat[StatField.Mode]!;
+		this.uid = hostStat[StatField.Uid]!;
+		this.gid = hostStat[StatField.Gid]!;
+		this.nlink = hostStat[StatField.Nlink]!;
+		this.rdev = hostStat[StatField.Rdev]!;
+	}
+
+	/** `name` of `parent` leads here, as a look-up has just found. */
+	addName(parent: HostInode, name: string): void {
+		if (this.parent === parent && this.name === name) return;
+		if (this.parent !== null && this.nlink > 1 && !this.isDirectory) {
+			const others = (this.otherNames ??= []);
+			if (!others.some((other) => other.parent === parent && other.name === name)) others.push({ parent, name });
+			return;
+		}
 		this.parent = parent;
 		this.name = name;
-		this.hostKey = HostInode.key(stat);
-		this.hostDev = stat[0]!;
-		this.mode = stat[2]!;
-		this.nlink = stat[3]!;
-		this.uid = stat[4]!;
-		this.gid = stat[5]!;
-		this.rdev = stat[6]!;
 	}
 
-	readonly hostKey: string;
-	private readonly hostDev: number;
-	private readonly rdev: number;
-
-	static key(stat: Float64Array): string {
-		return `${stat[0]}:${stat[1]}`;
+	/** `name` of `parent` doesn't lead here any more. */
+	private dropName(parent: HostInode, name: string): void {
+		const others = this.otherNames;
+		if (this.parent === parent && this.name === name) {
+			const next = others?.pop() ?? null;
+			this.parent = next === null ? null : next.parent;
+			this.name = next === null ? '' : next.name;
+		} else if (others !== null) {
+			const at = others.findIndex((other) => other.parent === parent && other.name === name);
+			if (at >= 0) others.splice(at, 1);
+		}
+		if (others !== null && others.length === 0) this.otherNames = null;
 	}
 
-	static root(fs: HostFileSystem, treeFd: number): HostInode {
-		native.fstat(treeFd, hostStat);
-		const inode = new HostInode(fs, hostStat, null, '');
-		inode.descriptors.add(treeFd);
-		return inode;
+	/** A name was removed from the host's tree. */
+	private unlinked(parent: HostInode, name: string): void {
+		this.nlink = this.isDirectory ? 0 : Math.max(this.nlink - 1, 0);
+		this.dropName(parent, name);
+		// Its number may come back as another file's.
+		if (this.nlink === 0) this.fs.inodes.delete(this.hostDev, this.ino, this);
 	}
 
-	update(stat: Float64Array): void {
-		this.mode = stat[2]!;
-		this.nlink = stat[3]!;
-		this.uid = stat[4]!;
-		this.gid = stat[5]!;
+	/** A file is open (or no longer): see `openFiles`. */
+	opened(file: HostFile): void {
+		this.openFiles.push(file);
+	}
+	closed(file: HostFile): void {
+		const at = this.openFiles.indexOf(file);
+		if (at >= 0) this.openFiles.splice(at, 1);
 	}
 
-	renamed(parent: HostInode, name: string): void {
-		this.parent = parent;
-		this.name = name;
+	// --- Host descriptors ------------------------------------------------------------------------------------------
+
+	/** The directory's descriptor, for the next host call only; -ENOENT when it was removed or the host has moved it. */
+	private descriptor(): number {
+		this.isRecentlyUsed = true;
+		return this.directoryFd >= 0 ? this.directoryFd : this.openDirectory();
 	}
 
-	// --- Reaching the host's file --------------------------------------------------------------------------------
-
-	/** A descriptor of the directory: kept for a while, not the caller's to close. */
-	directoryFd(): number {
-		for (const fd of this.descriptors) return fd;
-		const kept = directoryFds.get(this);
-		if (kept >= 0) return kept;
-		const fd = this.openHost(O_PATH | O_DIRECTORY);
-		if (fd >= 0) directoryFds.add(this, fd);
+	/** Opens the directory, and those above it that have no descriptor, from the top down. */
+	private openDirectory(): number {
+		const chain: HostInode[] = [];
+		let above: HostInode = this;
+		while (above.directoryFd < 0) {
+			if (above.parent === null || chain.length === MAX_DEPTH) return -ENOENT;
+			chain.push(above);
+			above = above.parent;
+		}
+		let fd = above.directoryFd;
+		for (let at = chain.length - 1; at >= 0; at--) {
+			const inode = chain[at]!;
+			const opened = native.openat2(fd, inode.name, O_PATH | O_NOFOLLOW | O_DIRECTORY, 0, this.fs.resolve);
+			if (opened < 0) return opened;
+			if (!this.fs.isExclusive && (native.fstat(opened, hostStat) < 0 || !inode.isSameFile())) {
+				native.close(opened);
+				return -ENOENT;
+			}
+			inode.directoryFd = fd = opened;
+			inode.isRecentlyUsed = true;
+			directoryDescriptors.add(inode);
+		}
 		return fd;
 	}
 
-	/** Opens it by its name, or again from an open descriptor; the caller's to close. */
-	openHost(flags: number): number {
-		for (const fd of this.descriptors) {
-			// A tree's root and files without a name are reached through what is open.
-			if (this.parent === null || this.nlink === 0) return native.reopen(fd, flags | O_CLOEXEC);
-		}
-		if (this.parent === null) return -ENOENT;
-		const parentFd = this.parent.directoryFd();
-		if (parentFd < 0) return parentFd;
-		return native.openat2(parentFd, this.name, flags | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_ONE);
+	/** Gives the descriptor of a directory up that was removed. */
+	private closeDirectory(): void {
+		if (this.directoryFd < 0) return;
+		directoryDescriptors.remove(this);
+		native.close(this.directoryFd);
+		this.directoryFd = -1;
 	}
 
-	/** Runs `use` with a descriptor that names the file (O_PATH will do). */
-	private withFd(use: (fd: number) => number): number {
-		for (const fd of this.descriptors) return use(fd);
-		if (this.isDirectory) {
-			const fd = this.directoryFd();
-			return fd < 0 ? fd : use(fd);
-		}
-		const fd = this.openHost(O_PATH);
-		if (fd < 0) return fd;
-		const result = use(fd);
+	/** An O_PATH descriptor of what is no directory, by its name; the caller's. -ENOENT: it has none, or the name leads elsewhere. */
+	private openPath(): number {
+		if (this.parent === null) return -ENOENT;
+		const parentFd = this.parent.descriptor();
+		if (parentFd < 0) return parentFd;
+		const fd = native.openat2(parentFd, this.name, O_PATH | O_NOFOLLOW, 0, this.fs.resolve);
+		if (fd < 0 || this.fs.isExclusive) return fd;
+		if (native.fstat(fd, hostStat) >= 0 && this.isSameFile()) return fd;
 		native.close(fd);
+		return -ENOENT;
+	}
+
+	/** Opens a regular file with other flags; the caller's. */
+	private openHost(flags: number): number {
+		const open = this.openFiles[0];
+		if (open !== undefined && this.nlink === 0) return native.reopen(open.hostFd, flags);
+		if (this.fs.isExclusive) {
+			if (this.parent === null) return open === undefined ? -ENOENT : native.reopen(open.hostFd, flags);
+			const parentFd = this.parent.descriptor();
+			return parentFd < 0 ? parentFd : native.openat2(parentFd, this.name, flags | O_NOFOLLOW | O_NONBLOCK, 0, this.fs.resolve);
+		}
+		// The host may put a fifo or a device into the name's place: look first, then open what was looked at.
+		const path = this.openPath();
+		if (path < 0) return path;
+		const fd = native.reopen(path, flags | O_NONBLOCK);
+		native.close(path);
+		return fd;
+	}
+
+	/** A descriptor to ask or change attributes through. `endAttribute` must follow. */
+	private attributeFd(): number {
+		if (this.isDirectory) return this.descriptor();
+		const open = this.openFiles[0];
+		if (open !== undefined) return open.hostFd;
+		this.temporaryFd = this.openPath();
+		return this.temporaryFd;
+	}
+
+	/** Closes what `attributeFd` has opened. */
+	private endAttribute(): void {
+		if (this.temporaryFd >= 0) native.close(this.temporaryFd);
+		this.temporaryFd = -1;
+	}
+
+	/** Ends a change of attributes that gave `result`, and reads back what has become of them. */
+	private changed(fd: number, result: number): number {
+		if (result >= 0 && native.fstat(fd, hostStat) >= 0) this.load();
+		this.endAttribute();
 		return result;
 	}
 
-	/** A description's descriptor is open (or closed): see `descriptors`. */
-	attach(fd: number): void {
-		this.descriptors.add(fd);
-	}
-	detach(fd: number): void {
-		this.descriptors.delete(fd);
-	}
+	// --- Attributes --------------------------------------------------------------------------------------------------
 
-	private refresh(): number {
-		for (const fd of this.descriptors) return native.fstat(fd, hostStat);
-		if (this.parent === null) return -ENOENT;
+	/** Fills `hostStat` with this file's attributes. */
+	private ask(): number {
 		if (this.isDirectory) {
-			const fd = this.directoryFd();
+			const fd = this.descriptor();
 			return fd < 0 ? fd : native.fstat(fd, hostStat);
 		}
-		const parentFd = this.parent.directoryFd();
-		return parentFd < 0 ? parentFd : native.fstatat(parentFd, this.name, hostStat);
+		const open = this.openFiles[0];
+		if (open !== undefined) return native.fstat(open.hostFd, hostStat);
+		if (this.parent === null) return -ENOENT;
+		const parentFd = this.parent.descriptor();
+		if (parentFd < 0) return parentFd;
+		const error = native.fstatat(parentFd, this.name, hostStat);
+		return error < 0 || this.isSameFile() ? error : -ENOENT;
 	}
 
 	override stat(out: Stat): number {
-		const error = this.refresh();
+		const error = this.ask();
+		if (error === -ENOENT) return this.statGone(out);
 		if (error < 0) return error;
-		this.update(hostStat);
-		out.dev = this.fs.dev;
-		out.ino = hostStat[1]!;
-		out.mode = hostStat[2]!;
-		out.nlink = hostStat[3]!;
-		out.uid = hostStat[4]!;
-		out.gid = hostStat[5]!;
-		out.rdev = hostStat[6]!;
-		out.sizeBytes = hostStat[7]!;
-		out.blockSizeBytes = hostStat[8]!;
-		out.blocks = hostStat[9]!;
-		out.atimeSec = hostStat[10]!;
-		out.atimeNsec = hostStat[11]!;
-		out.mtimeSec = hostStat[12]!;
-		out.mtimeNsec = hostStat[13]!;
-		out.ctimeSec = hostStat[14]!;
-		out.ctimeNsec = hostStat[15]!;
-		out.btimeSec = hostStat[16]!;
-		out.btimeNsec = hostStat[17]!;
+		this.load();
+		fillStat(out, this.fs.dev);
 		return 0;
 	}
 
-	// --- Directories -----------------------------------------------------------------------------------------------
-
-	override lookup(name: string): Inode | number {
-		const fd = this.directoryFd();
-		if (fd < 0) return fd;
-		const error = native.fstatat(fd, name, hostStat);
-		return error < 0 ? error : this.hostFs.inode(hostStat, this, name);
+	/** As `stat`, with a descriptor of the file at hand. */
+	statOpen(fd: number, out: Stat): number {
+		const error = native.fstat(fd, hostStat);
+		if (error < 0) return error;
+		this.load();
+		fillStat(out, this.fs.dev);
+		return 0;
 	}
 
-	/** The inode of an entry that was just made, given to its owner. */
-	private made(directoryFd: number, name: string, mode: number | null, uid: number, gid: number): Inode | number {
-		const error = native.fstatat(directoryFd, name, hostStat);
-		if (error < 0) return error;
-		const inode = this.hostFs.inode(hostStat, this, name);
-		inode.target = null;
-		if (inode.uid !== uid || inode.gid !== gid) inode.chown(uid, gid);
-		if (mode !== null && (inode.mode & 0o7777) !== mode) inode.chmod(mode);
-		return inode;
+	/** A file that was removed while somebody stood on it (a working directory, an O_PATH descriptor): what is known of it. */
+	private statGone(out: Stat): number {
+		hostStat.fill(0);
+		hostStat[StatField.Ino] = this.ino;
+		hostStat[StatField.Mode] = this.mode;
+		hostStat[StatField.Uid] = this.uid;
+		hostStat[StatField.Gid] = this.gid;
+		hostStat[StatField.Rdev] = this.rdev;
+		hostStat[StatField.Blksize] = 4096;
+		hostStat[StatField.BtimeSec] = this.btimeSec;
+		hostStat[StatField.BtimeNsec] = this.btimeNsec;
+		fillStat(out, this.fs.dev);
+		return 0;
+	}
+
+	override chmod(mode: number): number {
+		if (this.fs.isReadOnly) return -EROFS;
+		const fd = this.attributeFd();
+		return fd < 0 ? fd : this.changed(fd, native.chmodFd(fd, mode & 0o7777));
+	}
+
+	override chown(uid: number, gid: number): number {
+		if (this.fs.isReadOnly) return -EROFS;
+		const fd = this.attributeFd();
+		return fd < 0 ? fd : this.changed(fd, native.chownFd(fd, uid, gid));
+	}
+
+	override setTimes(times: Times): number {
+		if (this.fs.isReadOnly) return -EROFS;
+		const fd = this.attributeFd();
+		return fd < 0 ? fd : this.changed(fd, native.utimensFd(fd, times.atimeSec, times.atimeNsec, times.mtimeSec, times.mtimeNsec));
+	}
+
+	override truncate(lengthBytes: number): number {
+		if (this.isDirectory) return -EISDIR;
+		if (!this.isRegular) return -EINVAL;
+		const fd = this.openHost(O_WRONLY);
+		if (fd < 0) return fd;
+		const error = native.ftruncate(fd, lengthBytes);
+		if (error >= 0 && native.fstat(fd, hostStat) >= 0) this.load();
+		native.close(fd);
+		return error;
+	}
+
+	/**
+	 * What of extended attributes passes: user.* of files and directories; file capabilities can be read, so that set-capability programs of an image
+	 * work, but not set, as they would count outside the sandbox too. trusted.* isn't there without CAP_SYS_ADMIN on the host, xattr(7).
+	 */
+	private checkXattr(name: string, isWrite: boolean): number {
+		if (name.startsWith('user.')) {
+			if ((this.mode & S_IFMT) === S_IFREG || (this.mode & S_IFMT) === S_IFDIR) return isWrite && this.fs.isReadOnly ? -EROFS : 0;
+			return isWrite ? -EPERM : -ENODATA;
+		}
+		if (name === 'security.capability' && !isWrite) return 0;
+		if (name.startsWith('security.') || name.startsWith('trusted.')) return isWrite ? -EPERM : -ENODATA;
+		return -EOPNOTSUPP;
+	}
+
+	override getxattr(name: string): Uint8Array | number {
+		const denied = this.checkXattr(name, false);
+		if (denied < 0) return denied;
+		const fd = this.attributeFd();
+		if (fd < 0) return fd;
+		const length = native.getxattrFd(fd, name, xattrBytes);
+		this.endAttribute();
+		return length < 0 ? length : Uint8Array.from(xattrBytes.subarray(0, length));
+	}
+
+	override setxattr(name: string, value: Uint8Array, flags: number): number {
+		const denied = this.checkXattr(name, true);
+		if (denied < 0) return denied;
+		const fd = this.attributeFd();
+		return fd < 0 ? fd : this.changed(fd, native.setxattrFd(fd, name, value, flags));
+	}
+
+	override listxattr(): readonly string[] | number {
+		const fd = this.attributeFd();
+		if (fd < 0) return fd;
+		const length = native.listxattrFd(fd, xattrBytes);
+		this.endAttribute();
+		if (length < 0) return length === -EOPNOTSUPP ? [] : length;
+		const names = xattrBytes.latin1Slice(0, length).split('\0');
+		return names.filter((name) => name.startsWith('user.') || name === 'security.capability');
+	}
+
+	override removexattr(name: string): number {
+		const denied = this.checkXattr(name, true);
+		if (denied < 0) return denied;
+		const fd = this.attributeFd();
+		return fd < 0 ? fd : this.changed(fd, native.removexattrFd(fd, name));
+	}
+
+	// --- Directories ---------------------------------------------------------------------------------------------------
+
+	override lookup(name: string, _task?: Task): HostInode | number {
+		const fd = this.descriptor();
+		if (fd < 0) return fd;
+		const error = native.fstatat(fd, name, hostStat);
+		return error < 0 ? error : this.fs.inodeOf(this, name);
 	}
 
 	override create(name: string, mode: number, uid: number, gid: number): Inode | number {
-		const directory = this.directoryFd();
+		const directory = this.descriptor();
 		if (directory < 0) return directory;
-		const fd = native.openat2(directory, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode, RESOLVE_ONE);
+		const fd = native.openat2(directory, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW, mode & 0o7777, this.fs.resolve);
 		if (fd < 0) return fd;
-		native.close(fd);
-		return this.made(directory, name, mode, uid, gid);
-	}
-
-	override createUnnamed(mode: number, uid: number, gid: number): Inode | number {
-		const directory = this.directoryFd();
-		if (directory < 0) return directory;
-		const fd = native.openat2(directory, '.', O_TMPFILE | O_RDWR | O_CLOEXEC, mode, RESOLVE_BENEATH);
-		if (fd < 0) return fd;
-		native.fstat(fd, hostStat);
-		const inode = new HostInode(this.hostFs, hostStat, this, '');
-		inode.nlink = 0;
-		inode.attach(fd);
-		inode.unnamedFd = fd;
-		if (uid !== inode.uid || gid !== inode.gid) inode.chown(uid, gid);
+		const error = finish(fd, mode, uid, gid);
+		if (error < 0) {
+			native.close(fd);
+			native.unlinkat(directory, name, false);
+			return error;
+		}
+		const inode = this.fs.inodeOf(this, name);
+		this.fs.keepCreated(inode, fd);
 		return inode;
 	}
 
-	/** The descriptor that keeps an O_TMPFILE alive until its first description takes over. */
-	private unnamedFd = -1;
+	override createUnnamed(mode: number, uid: number, gid: number): Inode | number {
+		const directory = this.descriptor();
+		if (directory < 0) return directory;
+		const fd = native.openat2(directory, '.', O_TMPFILE | O_RDWR, mode & 0o7777, this.fs.resolve);
+		if (fd < 0) return fd;
+		const error = finish(fd, mode, uid, gid);
+		if (error < 0) {
+			native.close(fd);
+			return error;
+		}
+		const inode = new HostInode(this.fs, null, '');
+		this.fs.inodes.set(inode.hostDev, inode.ino, inode);
+		this.fs.keepCreated(inode, fd);
+		return inode;
+	}
 
 	override mkdir(name: string, mode: number, uid: number, gid: number): Inode | number {
-		const directory = this.directoryFd();
+		const directory = this.descriptor();
 		if (directory < 0) return directory;
 		const error = native.mkdirat(directory, name, mode & 0o777);
-		return error < 0 ? error : this.made(directory, name, mode, uid, gid);
+		return error < 0 ? error : this.adopt(directory, name, mode, uid, gid, true);
 	}
 
 	override mknod(name: string, mode: number, rdev: number, uid: number, gid: number): Inode | number {
-		const directory = this.directoryFd();
+		const directory = this.descriptor();
 		if (directory < 0) return directory;
 		const error = native.mknodat(directory, name, mode, rdev);
-		return error < 0 ? error : this.made(directory, name, mode & 0o7777, uid, gid);
+		return error < 0 ? error : this.adopt(directory, name, mode, uid, gid, false);
 	}
 
 	override symlink(name: string, target: string, uid: number, gid: number): Inode | number {
-		const directory = this.directoryFd();
+		const directory = this.descriptor();
 		if (directory < 0) return directory;
 		const error = native.symlinkat(target, directory, name);
-		return error < 0 ? error : this.made(directory, name, null, uid, gid);
+		return error < 0 ? error : this.adopt(directory, name, -1, uid, gid, false);
+	}
+
+	/** The inode of an entry that was just made; mode -1 leaves it. An entry that can't be given its attributes is removed again. */
+	private adopt(directory: number, name: string, mode: number, uid: number, gid: number, isDirectory: boolean): HostInode | number {
+		const fd = native.openat2(directory, name, O_PATH | O_NOFOLLOW | (isDirectory ? O_DIRECTORY : 0), 0, this.fs.resolve);
+		const error = fd < 0 ? fd : finish(fd, mode, uid, gid);
+		if (error < 0) {
+			if (fd >= 0) native.close(fd);
+			native.unlinkat(directory, name, isDirectory);
+			return error;
+		}
+		const inode = this.fs.inodeOf(this, name);
+		if (isDirectory && inode.directoryFd < 0) {
+			inode.directoryFd = fd;
+			directoryDescriptors.add(inode);
+		} else native.close(fd);
+		return inode;
 	}
 
 	override link(name: string, inode: Inode): number {
-		if (!(inode instanceof HostInode)) return -EOPNOTSUPP;
-		const directory = this.directoryFd();
-		if (directory < 0) return directory;
-		const error = inode.withFd((fd) => native.linkFd(fd, directory, name));
+		if (!(inode instanceof HostInode) || inode.fs !== this.fs) return -EXDEV;
+		const source = inode.attributeFd();
+		if (source < 0) return source;
+		const directory = this.descriptor();
+		if (directory < 0) {
+			inode.endAttribute();
+			return directory;
+		}
+		const error = inode.changed(source, native.linkFd(source, directory, name));
 		if (error < 0) return error;
-		inode.nlink++;
-		if (inode.name === '') inode.renamed(this, name);
+		inode.addName(this, name);
 		return 0;
 	}
 
 	override unlink(name: string, inode: Inode): number {
-		const directory = this.directoryFd();
+		const directory = this.descriptor();
 		if (directory < 0) return directory;
-		// A file that has no other name and isn't open can't be reached after this; one that is open keeps its descriptors.
 		const error = native.unlinkat(directory, name, false);
-		if (error >= 0 && inode instanceof HostInode) inode.lostName();
+		if (error >= 0 && inode instanceof HostInode) inode.unlinked(this, name);
 		return error;
 	}
 
 	override rmdir(name: string, inode: Inode): number {
-		const directory = this.directoryFd();
+		const directory = this.descriptor();
 		if (directory < 0) return directory;
 		const error = native.unlinkat(directory, name, true);
-		if (error >= 0 && inode instanceof HostInode) {
-			inode.nlink = 0;
-			this.hostFs.forget(inode);
-		}
-		return error;
+		if (error < 0) return error;
+		if (inode instanceof HostInode) inode.removed(this, name);
+		return 0;
 	}
 
-	private lostName(): void {
-		this.nlink--;
-		if (this.nlink <= 0) {
-			this.nlink = 0;
-			this.hostFs.forget(this);
-		}
+	/** A directory was removed: its attributes are kept as they were last. */
+	private removed(parent: HostInode, name: string): void {
+		this.unlinked(parent, name);
+		this.closeDirectory();
 	}
 
 	override rename(name: string, inode: Inode, newDirectory: Inode, newName: string, replaced: Inode | null, flags: number): number {
-		if (!(newDirectory instanceof HostInode) || !(inode instanceof HostInode)) return -EIO;
-		const from = this.directoryFd();
-		const to = newDirectory.directoryFd();
-		if (from < 0) return from;
+		if (!(newDirectory instanceof HostInode) || !(inode instanceof HostInode) || newDirectory.fs !== this.fs) return -EXDEV;
+		const to = newDirectory.descriptor();
 		if (to < 0) return to;
-		const error = native.renameat2(from, name, to, newName, flags);
+		const from = this.descriptor();
+		if (from < 0) return from;
+		// Opening the one may have closed the other, which then is the newest and stays.
+		const error = native.renameat2(from, name, newDirectory.descriptor(), newName, flags);
 		if (error < 0) return error;
-		inode.renamed(newDirectory, newName);
+		// Two names of one file: nothing happens, rename(2).
+		if (inode === replaced) return 0;
 		if (replaced instanceof HostInode) {
-			if ((flags & RENAME_EXCHANGE) !== 0) replaced.renamed(this, name);
-			else if (replaced.isDirectory) replaced.lostDirectory();
-			else replaced.lostName();
+			if ((flags & RENAME_EXCHANGE) !== 0) replaced.moved(newDirectory, newName, this, name);
+			else if (replaced.isDirectory) replaced.removed(newDirectory, newName);
+			else replaced.unlinked(newDirectory, newName);
 		}
+		inode.moved(this, name, newDirectory, newName);
 		return 0;
 	}
 
-	private lostDirectory(): void {
-		this.nlink = 0;
-		this.hostFs.forget(this);
+	private moved(from: HostInode, name: string, to: HostInode, newName: string): void {
+		this.dropName(from, name);
+		this.addName(to, newName);
 	}
 
-	// --- Symlinks ----------------------------------------------------------------------------------------------------
-
-	override readlink(): string | number {
-		if (this.target !== null && this.fs.isExclusive) return this.target;
-		const parentFd = this.parent?.directoryFd() ?? -ENOENT;
+	override readlink(_task?: Task): string | number {
+		if (this.target !== null) return this.target;
+		if (this.parent === null) return this.isSymlink ? -ENOENT : -EINVAL;
+		const parentFd = this.parent.descriptor();
 		if (parentFd < 0) return parentFd;
-		const length = native.readlinkat(parentFd, this.name, linkBuffer);
+		const length = native.readlinkat(parentFd, this.name, linkText);
 		if (length < 0) return length;
-		this.target = linkBuffer.latin1Slice(0, length);
-		return this.target;
+		if (length === PATH_MAX) return -ENAMETOOLONG;
+		const target = linkText.latin1Slice(0, length);
+		if (this.fs.isExclusive) this.target = target;
+		return target;
 	}
 
-	// --- Attributes ----------------------------------------------------------------------------------------------------
+	// --- Opening -------------------------------------------------------------------------------------------------------
 
-	override chmod(mode: number): number {
-		const error = this.withFd((fd) => native.chmodFd(fd, mode & 0o7777));
-		if (error >= 0) this.mode = (this.mode & S_IFMT) | (mode & 0o7777);
-		return error;
-	}
-
-	override chown(uid: number, gid: number): number {
-		const error = this.withFd((fd) => native.chownFd(fd, uid, gid));
-		if (error < 0) return error;
-		if (uid !== -1) this.uid = uid;
-		if (gid !== -1) this.gid = gid;
-		// The host clears set-id bits by its own rules; the guest kernel's are applied above, on what it reads here.
-		if ((this.mode & S_IFMT) === S_IFREG) this.mode &= ~0o6000;
-		return 0;
-	}
-
-	override truncate(lengthBytes: number): number {
-		const fd = this.openHost(O_WRONLY | O_NONBLOCK);
-		if (fd < 0) return fd;
-		const error = native.ftruncate(fd, lengthBytes);
-		native.close(fd);
-		return error;
-	}
-
-	override setTimes(times: Times): number {
-		return this.withFd((fd) => native.utimensFd(fd, times.atimeSec, times.atimeNsec, times.mtimeSec, times.mtimeNsec));
-	}
-
-	override getxattr(name: string): Uint8Array | number {
-		const length = this.withFd((fd) => native.getxattrFd(fd, name, xattrBuffer));
-		return length < 0 ? length : xattrBuffer.subarray(0, length);
-	}
-	override setxattr(name: string, value: Uint8Array, flags: number): number {
-		return this.withFd((fd) => native.setxattrFd(fd, name, value, flags));
-	}
-	override listxattr(): readonly string[] | number {
-		const length = this.withFd((fd) => native.listxattrFd(fd, xattrBuffer));
-		if (length < 0) return length;
-		const names = xattrBuffer.latin1Slice(0, length).split('\0');
-		return names.filter((name) => name.startsWith('user.'));
-	}
-	override removexattr(name: string): number {
-		return this.withFd((fd) => native.removexattrFd(fd, name));
-	}
-
-	// --- Opening -----------------------------------------------------------------------------------------------------------
-
-	/** Host fifos, sockets and devices are never opened: the guest kernel has its own. */
+	/** Host fifos, sockets and devices are never opened: what stands behind such nodes is the guest kernel's. */
 	override open(path: Path, flags: number, task: Task): FileDescription | number {
-		switch (this.mode & S_IFMT) {
-			case S_IFREG: {
-				const fd = this.openHost((flags & O_ACCMODE) | O_NONBLOCK);
-				if (fd < 0) return fd;
-				if (this.unnamedFd >= 0) {
-					this.detach(this.unnamedFd);
-					native.close(this.unnamedFd);
-					this.unnamedFd = -1;
-				}
-				return new HostFile(path, this, flags, fd);
-			}
-			case S_IFDIR: {
-				const fd = this.openHost(O_RDONLY | O_DIRECTORY);
-				return fd < 0 ? fd : new HostDirectory(path, this, flags, fd);
-			}
-			case S_IFIFO:
-				return openFifo(this, path, this, flags, task);
-			case S_IFCHR:
-			case S_IFBLK:
-				return openDevice(this.rdev, path, this, flags, task);
-			case S_IFLNK:
-				return -EIO;
-			default:
-				return -ENXIO;
+		if (this.isDirectory) return (flags & O_ACCMODE) === O_RDONLY ? new HostDirectory(path, this, flags) : -EISDIR;
+		if (this.isSymlink) return -ELOOP;
+		if (!this.isRegular) return openSpecial(this, this.rdev, path, flags, task);
+		let fd = this.fs.takeCreated(this);
+		// Access mode 3 asks for both rights and gives neither (open(2), NOTES).
+		const access = (flags & O_ACCMODE) === O_ACCMODE ? O_RDWR : flags & O_ACCMODE;
+		if (fd < 0 || (flags & (O_SYNC | O_DSYNC)) !== 0) {
+			const created = fd;
+			fd = created < 0 ? this.openHost(access | (flags & (O_SYNC | O_DSYNC))) : native.reopen(created, access | (flags & (O_SYNC | O_DSYNC)));
+			if (created >= 0) native.close(created);
 		}
+		return fd < 0 ? fd : new HostFile(path, this, flags, fd);
 	}
 
-	override openForMapping(flags: number): number {
-		return this.isRegular ? this.openHost((flags & O_ACCMODE) | O_NONBLOCK) : -ENODEV;
+	/** A descriptor of the directory for reading entries; the caller's. */
+	openEntries(): number {
+		const fd = this.descriptor();
+		return fd < 0 ? fd : native.openat2(fd, '.', O_RDONLY | O_DIRECTORY, 0, this.fs.resolve);
+	}
+
+	/** The tree of a noexec mount is a noexec mount of the host's itself: `isNoExec` needs nothing more. */
+	override openForMapping(flags: number, _isNoExec: boolean): number {
+		return this.isRegular ? this.openHost((flags & O_ACCMODE) === O_RDONLY ? O_RDONLY : O_RDWR) : -ENODEV;
 	}
 
 	override mappingKey(): string | null {
-		if (!this.isRegular) return null;
-		const major = (this.hostDev >>> 8) & 0xfff;
-		const minor = (this.hostDev & 0xff) | ((this.hostDev >>> 12) & 0xfff00);
-		return `${major.toString(16).padStart(2, '0')}:${minor.toString(16).padStart(2, '0')} ${this.ino}`;
+		return this.isRegular ? mappingKeyOf(this.hostDev, this.ino) : null;
 	}
+}
+
+/** Gives a new file its mode (-1 leaves it) and owner, whatever the host's umask and set-group-id rules made of them; fills `hostStat`. */
+function finish(fd: number, mode: number, uid: number, gid: number): number {
+	let error = native.fstat(fd, hostStat);
+	if (error < 0) return error;
+	const isForeign = hostStat[StatField.Uid] !== uid || hostStat[StatField.Gid] !== gid;
+	if (isForeign) {
+		error = native.chownFd(fd, uid, gid);
+		if (error < 0) return error;
+		// It may have cleared set-id bits.
+		native.fstat(fd, hostStat);
+	}
+	if (mode === -1 || (hostStat[StatField.Mode]! & 0o7777) === (mode & 0o7777)) return 0;
+	error = native.chmodFd(fd, mode & 0o7777);
+	return error < 0 ? error : native.fstat(fd, hostStat);
 }

@@ -1,4 +1,4 @@
-import { EISDIR, EINVAL, ENOENT } from '../../abi/errno.js';
+import { EINVAL, EISDIR, ENOENT } from '../../abi/errno.js';
 import { SEEK_CUR, SEEK_END, SEEK_SET } from '../../abi/fcntl.js';
 import { DT_DIR, S_IFDIR } from '../../abi/stat-constants.js';
 import type { Task } from '../../task/task.js';
@@ -24,7 +24,9 @@ export abstract class PseudoDirectory extends PseudoInode {
 
 	abstract override lookup(name: string, task: Task): Inode | number;
 
-	/** Emits entries from `description.offset` (FIRST_ENTRY or more) on and advances it, until the sink is full or the end: 0, or -errno. */
+	/**
+	 * Emits entries from `description.offset` (FIRST_ENTRY or more) on and advances it, until the sink is full or the end: 0, or -errno.
+	 */
 	abstract emit(task: Task, description: FileDescription, sink: DirectorySink): number;
 
 	override open(path: Path, flags: number, _task: Task): FileDescription | number {

@@ -1,5 +1,5 @@
-import { EACCES, ENOENT, EPERM } from '../../abi/errno.js';
 import { native } from '../../../native.js';
+import { EACCES, ENOENT, EPERM } from '../../abi/errno.js';
 import { FileSystem } from '../../vfs/inode.js';
 
 const CLOCK_REALTIME = 0;

@@ -1,5 +1,6 @@
 import { native } from '../../../native.js';
 import type { ProcFileSystem } from './proc-file-system.js';
+import type { ProcessorTimes } from './stat.js';
 
 /** Clock ticks per second, sysconf(_SC_CLK_TCK). */
 export const TICKS_PER_SECOND = 100;
@@ -28,4 +29,9 @@ export function bootTimeSec(fs: ProcFileSystem): number {
 export function startTicks(fs: ProcFileSystem, hostTicks: number): number {
 	const sandboxStartTicks = Math.floor((nowNs(CLOCK_BOOTTIME) - uptimeNs(fs)) / NS_PER_TICK);
 	return Math.max(0, hostTicks - sandboxStartTicks);
+}
+
+/** /proc/uptime, proc_uptime(5): seconds since the sandbox's start, and idle time of all processors. */
+export function uptimeText(fs: ProcFileSystem, times: ProcessorTimes): string {
+	return `${(uptimeNs(fs) / 1e9).toFixed(2)} ${(times.sample().idle / TICKS_PER_SECOND).toFixed(2)}\n`;
 }

@@ -1,5 +1,5 @@
-import { ESRCH } from '../../../abi/errno.js';
 import { native } from '../../../../native.js';
+import { ESRCH } from '../../../abi/errno.js';
 import { readHostStat } from './host-stat.js';
 import type { ProcessTarget } from './process-target.js';
 

@@ -11,7 +11,10 @@ interface GivenName {
 	readonly name: string;
 }
 
-/** Names written to /proc/PID/comm. The host lets only the process itself write there, so they live here. By the thread's process, then tid. */
+/**
+ * Names written to /proc/PID/comm. The host lets only the process itself write there, so they live here. By the thread's process, then
+ * tid.
+ */
 const givenNames = new WeakMap<object, Map<number, GivenName>>();
 /** Threads of one process that have a written name at most; the oldest goes. */
 const MAX_NAMES = 4096;
@@ -41,7 +44,10 @@ export function writeComm(writer: Task, target: ProcessTarget, text: string): nu
 	const end = text.indexOf('\0');
 	const name = (end < 0 ? text : text.slice(0, end)).slice(0, COMM_BYTES);
 	let names = givenNames.get(target.group);
-	if (names === undefined) givenNames.set(target.group, (names = new Map()));
+	if (names === undefined) {
+		names = new Map();
+		givenNames.set(target.group, names);
+	}
 	if (names.size >= MAX_NAMES) {
 		for (const oldest of names.keys()) {
 			names.delete(oldest);

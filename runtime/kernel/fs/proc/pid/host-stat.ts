@@ -9,7 +9,10 @@ export class HostStat {
 		// The name may hold anything, parentheses and spaces included.
 		const end = text.lastIndexOf(')');
 		this.comm = text.slice(text.indexOf('(') + 1, end);
-		this.fields = text.slice(end + 2).trimEnd().split(' ');
+		this.fields = text
+			.slice(end + 2)
+			.trimEnd()
+			.split(' ');
 	}
 
 	/** Field `number`, 3 or more, as its text. */

@@ -12,7 +12,9 @@ const HEADER = /^([0-9a-f]+)-([0-9a-f]+) ([-rwxps]{4}) ([0-9a-f]+) ([0-9a-f]+:[0
 /** Names that the host's kernel gives to memory without a file. */
 const ZERO_NAME = '/dev/zero (deleted)';
 
-/** /proc/PID/maps and /proc/PID/smaps, proc_pid_maps(5): the host's, without the loader, with the guest's names, devices and inode numbers. */
+/**
+ * /proc/PID/maps and /proc/PID/smaps, proc_pid_maps(5): the host's, without the loader, with the guest's names, devices and inode numbers.
+ */
 export function mapsText(reader: Task, target: ProcessTarget, file: 'maps' | 'smaps'): string | number {
 	const host = target.readHost(file);
 	if (target.isGone) return -ESRCH;

@@ -1,8 +1,8 @@
+import { native } from '../../../../native.js';
 import { EINVAL, EIO } from '../../../abi/errno.js';
 import { SEEK_CUR, SEEK_SET } from '../../../abi/fcntl.js';
 import { TASK_SIZE } from '../../../abi/limits.js';
 import { S_IFREG } from '../../../abi/stat-constants.js';
-import { native } from '../../../../native.js';
 import type { Task } from '../../../task/task.js';
 import type { IoVector } from '../../../trap/guest-memory.js';
 import { AT_OFFSET, FileDescription } from '../../../vfs/file-description.js';

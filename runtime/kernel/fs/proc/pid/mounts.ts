@@ -1,13 +1,5 @@
 import { ESRCH } from '../../../abi/errno.js';
-import {
-	type Mount,
-	MS_NOATIME,
-	MS_NODEV,
-	MS_NODIRATIME,
-	MS_NOEXEC,
-	MS_NOSUID,
-	MS_RELATIME,
-} from '../../../vfs/mount.js';
+import { type Mount, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_RELATIME } from '../../../vfs/mount.js';
 import { dentryText, mountpointText } from '../../../vfs/path-text.js';
 import { deviceMajor, deviceMinor } from '../device-number.js';
 import type { ProcessTarget } from './process-target.js';
@@ -78,5 +70,8 @@ export function mountInfoText(target: ProcessTarget): string | number {
 
 /** /proc/PID/mountstats, proc_pid_mountstats(5): without statistics, as most file systems. */
 export function mountStatsText(target: ProcessTarget): string | number {
-	return eachMount(target, (mount, place) => `device ${escapeField(mount.source || 'none')} mounted on ${place} with fstype ${mount.fs.type}\n`);
+	return eachMount(
+		target,
+		(mount, place) => `device ${escapeField(mount.source || 'none')} mounted on ${place} with fstype ${mount.fs.type}\n`,
+	);
 }

@@ -14,7 +14,10 @@ import { canInspect, type ProcessTarget } from './process-target.js';
 
 const NSFS_MAGIC = 0x6e736673;
 
-/** The entries of /proc/PID/ns in Linux's order: the link's name and what its text says. `own` kinds are the container's own, the rest the pod's. */
+/**
+ * The entries of /proc/PID/ns in Linux's order: the link's name and what its text says. `own` kinds are the container's own, the rest the
+ * pod's.
+ */
 const KINDS: readonly { readonly name: string; readonly kind: string; readonly own: boolean }[] = [
 	{ name: 'net', kind: 'net', own: false },
 	{ name: 'uts', kind: 'uts', own: true },
@@ -27,7 +30,9 @@ const KINDS: readonly { readonly name: string; readonly kind: string; readonly o
 	{ name: 'time', kind: 'time', own: false },
 	{ name: 'time_for_children', kind: 'time', own: false },
 ];
-/** Inode numbers of the namespaces that every container of the pod shares: Linux's numbers of its first ones (include/uapi/linux/nsfs.h). */
+/**
+ * Inode numbers of the namespaces that every container of the pod shares: Linux's numbers of its first ones (include/uapi/linux/nsfs.h).
+ */
 const SHARED_INOS: Readonly<Record<string, number>> = {
 	net: 4026531833,
 	ipc: 4026531839,
@@ -63,7 +68,10 @@ const files = new Map<number, NamespaceFile>();
 function namespaceFile(ino: number): NamespaceFile {
 	fileSystem ??= new NamespaceFileSystem();
 	let file = files.get(ino);
-	if (file === undefined) files.set(ino, (file = new NamespaceFile(fileSystem, ino, S_IFREG | 0o444, null)));
+	if (file === undefined) {
+		file = new NamespaceFile(fileSystem, ino, S_IFREG | 0o444, null);
+		files.set(ino, file);
+	}
 	return file;
 }
 
@@ -91,10 +99,10 @@ export class NamespacesDirectory extends PseudoDirectory {
 	) {
 		super(target.fs, ino, 0o511, target.fileOwner);
 		const first = target.fs.allocateInos(KINDS.length);
-		this.links = KINDS.map((kind, index) => this.link(first + index, kind.kind, kind.own));
+		this.links = KINDS.map((kind, index) => this.makeLink(first + index, kind.kind, kind.own));
 	}
 
-	private link(ino: number, kind: string, isOwn: boolean): ProcLink {
+	private makeLink(ino: number, kind: string, isOwn: boolean): ProcLink {
 		const { target } = this;
 		const text = (task: Task): string | number =>
 			canInspect(task, target) ? `${kind}:[${namespaceIno(target.group.container, kind, isOwn)}]` : -EACCES;

@@ -8,7 +8,10 @@ const ADJ_MIN = -1000;
 const ADJ_MAX = 1000;
 /** The kernel looks at so many bytes of a number that is written (PROC_NUMBUF - 1). */
 const NUMBER_BYTES = 12;
-/** The score of a process that uses next to nothing: between 0 and 2000 in steps of its adjustment, times 2/3 (fs/proc/base.c, proc_oom_score). */
+/**
+ * The score of a process that uses next to nothing: between 0 and 2000 in steps of its adjustment, times 2/3 (fs/proc/base.c,
+ * proc_oom_score).
+ */
 const SCORE_BASE = 1000;
 
 /** /proc/PID/oom_score, proc_pid_oom_score(5). */

@@ -7,7 +7,9 @@ import { readHostProc } from '../host-proc.js';
 import type { ProcFileSystem } from '../proc-file-system.js';
 import type { Owner } from '../pseudo-inode.js';
 
-/** The process, or the thread of it, that a directory /proc/PID or /proc/PID/task/TID shows. The thread may be one that has never trapped. */
+/**
+ * The process, or the thread of it, that a directory /proc/PID or /proc/PID/task/TID shows. The thread may be one that has never trapped.
+ */
 export class ProcessTarget {
 	/** Owner of the directories: the effective ids. */
 	readonly directoryOwner: Owner = new TargetOwner(this, false);
@@ -46,8 +48,8 @@ export class ProcessTarget {
 }
 
 /**
- * May `reader` look into the process (ptrace(2), PTRACE_MODE_READ_FSCREDS)? Its own threads may; others need all the same ids, a dumpable process and
- * no fewer capabilities, or CAP_SYS_PTRACE.
+ * May `reader` look into the process (ptrace(2), PTRACE_MODE_READ_FSCREDS)? Its own threads may; others need all the same ids, a dumpable
+ * process and no fewer capabilities, or CAP_SYS_PTRACE.
  */
 export function canInspect(reader: Task, target: ProcessTarget): boolean {
 	const { group } = target;

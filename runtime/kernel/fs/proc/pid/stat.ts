@@ -1,6 +1,6 @@
+import { native } from '../../../../native.js';
 import { ESRCH } from '../../../abi/errno.js';
 import { RLIMIT_RSS } from '../../../abi/resource.js';
-import { native } from '../../../../native.js';
 import type { Task } from '../../../task/task.js';
 import { startTicks } from '../uptime.js';
 import { commText } from './comm.js';

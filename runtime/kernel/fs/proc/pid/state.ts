@@ -13,8 +13,8 @@ const NAMES: Readonly<Record<string, string>> = {
 };
 
 /**
- * The state letter that the guest is to see. The host shows a thread whose trap waits for its answer as "D": to the guest it runs in the kernel,
- * or sleeps there.
+ * The state letter that the guest is to see. The host shows a thread whose trap waits for its answer as "D": to the guest it runs in the
+ * kernel, or sleeps there.
  */
 export function guestState(target: ProcessTarget, hostState: string): string {
 	if (hostState !== 'D' && hostState !== 'S') return hostState;

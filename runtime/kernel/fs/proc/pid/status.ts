@@ -1,6 +1,6 @@
 import { ESRCH } from '../../../abi/errno.js';
-import type { ProcessTarget } from './process-target.js';
 import { commText } from './comm.js';
+import type { ProcessTarget } from './process-target.js';
 import { guestState, stateText } from './state.js';
 
 /** /proc/PID/status, proc_pid_status(5): the host's text with the lines that are the guest kernel's own put in. */

@@ -1,0 +1,79 @@
+import { ProcDirectory } from '../proc-directory.js';
+import type { ProcFileSystem } from '../proc-file-system.js';
+import { kernelDirectory } from './kernel.js';
+import { SysctlFile } from './sysctl-file.js';
+
+type Values = Readonly<Record<string, string | number>>;
+
+/** proc_sys_vm(5), Linux's defaults. */
+const VM: Values = {
+	max_map_count: 65530,
+	min_free_kbytes: 67584,
+	mmap_min_addr: 4096,
+	nr_hugepages: 0,
+	overcommit_kbytes: 0,
+	overcommit_memory: 0,
+	overcommit_ratio: 50,
+	swappiness: 60,
+	unprivileged_userfaultfd: 0,
+	vfs_cache_pressure: 100,
+};
+
+/** proc_sys_fs(5). */
+const FS: Values = {
+	'aio-max-nr': 65536,
+	'aio-nr': 0,
+	'file-max': 1048576,
+	'file-nr': '0\t0\t1048576',
+	'lease-break-time': 45,
+	nr_open: 1048576,
+	overflowgid: 65534,
+	overflowuid: 65534,
+	'pipe-max-size': 1048576,
+	'pipe-user-pages-hard': 0,
+	'pipe-user-pages-soft': 16384,
+	protected_fifos: 1,
+	protected_hardlinks: 1,
+	protected_regular: 1,
+	protected_symlinks: 1,
+	suid_dumpable: 0,
+};
+const EPOLL: Values = { max_user_watches: 1048576 };
+const INOTIFY: Values = { max_queued_events: 16384, max_user_instances: 128, max_user_watches: 65536 };
+const MQUEUE: Values = { msg_default: 10, msg_max: 10, msgsize_default: 8192, msgsize_max: 8192, queues_max: 256 };
+
+/** proc_sys_net(5), socket(7), ip(7). */
+const NET_CORE: Values = { rmem_default: 212992, rmem_max: 212992, somaxconn: 4096, wmem_default: 212992, wmem_max: 212992 };
+const NET_IPV4: Values = {
+	ip_local_port_range: '32768\t60999',
+	ip_unprivileged_port_start: 1024,
+	tcp_fin_timeout: 60,
+	tcp_keepalive_intvl: 75,
+	tcp_keepalive_probes: 9,
+	tcp_keepalive_time: 7200,
+	tcp_max_syn_backlog: 4096,
+	tcp_rmem: '4096\t131072\t6291456',
+	tcp_syncookies: 1,
+	tcp_wmem: '4096\t16384\t4194304',
+};
+const NET_UNIX: Values = { max_dgram_qlen: 512 };
+
+/** A directory of constants. */
+function constants(fs: ProcFileSystem, values: Values): ProcDirectory {
+	const directory = new ProcDirectory(fs);
+	for (const [name, value] of Object.entries(values)) directory.add(name, new SysctlFile(fs, () => `${value}\n`));
+	return directory;
+}
+
+/** /proc/sys, proc_sys(5): what the guest kernel's limits are, fixed. */
+export function sysDirectory(fs: ProcFileSystem): ProcDirectory {
+	const fsDirectory = constants(fs, FS)
+		.add('epoll', constants(fs, EPOLL))
+		.add('inotify', constants(fs, INOTIFY))
+		.add('mqueue', constants(fs, MQUEUE));
+	const net = new ProcDirectory(fs)
+		.add('core', constants(fs, NET_CORE))
+		.add('ipv4', constants(fs, NET_IPV4))
+		.add('unix', constants(fs, NET_UNIX));
+	return new ProcDirectory(fs).add('fs', fsDirectory).add('kernel', kernelDirectory(fs)).add('net', net).add('vm', constants(fs, VM));
+}

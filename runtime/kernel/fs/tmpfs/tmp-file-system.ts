@@ -1,0 +1,82 @@
+import { FileSystem } from '../../vfs/inode.js';
+import { S_IFDIR } from '../../abi/stat-constants.js';
+import { PAGE_SIZE } from '../../abi/limits.js';
+import { TmpDirectory } from './tmp-directory.js';
+
+const TMPFS_MAGIC = 0x01021994;
+/** Bytes of extended attributes per file system. */
+const MAX_XATTR_BYTES = 16 << 20;
+
+export interface TmpFileSystemOptions {
+	/** Bytes that files may take, counted by pages; `Infinity` for no bound but the pod's memory. */
+	sizeBytes: number;
+	/** Files, directories and further names together. */
+	inodes: number;
+	/** Permission bits of the root directory, and its owner. */
+	mode: number;
+	uid: number;
+	gid: number;
+}
+
+/** A file system in memory, tmpfs(5). Nobody else sees it; it is gone with its last holder. */
+export class TmpFileSystem extends FileSystem {
+	readonly root: TmpDirectory;
+	readonly isExclusive = true;
+	private readonly maxPages: number;
+	private readonly maxInodes: number;
+	private usedPages = 0;
+	private usedInodes = 1;
+	private xattrBytes = 0;
+	private lastIno = 0;
+
+	constructor(options: TmpFileSystemOptions) {
+		super('tmpfs', TMPFS_MAGIC);
+		this.maxPages = Math.ceil(options.sizeBytes / PAGE_SIZE);
+		this.maxInodes = options.inodes;
+		this.root = new TmpDirectory(this, S_IFDIR | options.mode, options.uid, options.gid, null);
+	}
+
+	nextIno(): number {
+		return ++this.lastIno;
+	}
+
+	/** Takes a slot for a new file or name; false when none is left (ENOSPC). */
+	reserveInode(): boolean {
+		if (this.usedInodes >= this.maxInodes) return false;
+		this.usedInodes++;
+		return true;
+	}
+	releaseInode(): void {
+		this.usedInodes--;
+	}
+
+	/** Pages that can still be written. What guests write through shared mappings counts once it is noticed, so that more may be in use than there is. */
+	get freePages(): number {
+		return Math.max(this.maxPages - this.usedPages, 0);
+	}
+	/** Counts pages in (or out, negative). */
+	chargePages(pages: number): void {
+		this.usedPages += pages;
+	}
+
+	/** Counts bytes of extended attributes in or out; false, and nothing counted, when they are too many (ENOSPC). */
+	chargeXattr(bytes: number): boolean {
+		if (bytes > 0 && this.xattrBytes + bytes > MAX_XATTR_BYTES) return false;
+		this.xattrBytes += bytes;
+		return true;
+	}
+
+	override statfs(out: Float64Array): number {
+		super.statfs(out);
+		// Without a bound Linux shows zeros.
+		if (Number.isFinite(this.maxPages)) {
+			out[2] = this.maxPages;
+			out[3] = out[4] = this.freePages;
+		}
+		if (Number.isFinite(this.maxInodes)) {
+			out[5] = this.maxInodes;
+			out[6] = Math.max(this.maxInodes - this.usedInodes, 0);
+		}
+		return 0;
+	}
+}

@@ -1,0 +1,93 @@
+import { EACCES, EINVAL } from '../../abi/errno.js';
+import { O_ACCMODE, O_WRONLY, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from '../../abi/fcntl.js';
+import type { Task } from '../../task/task.js';
+import type { IoVector } from '../../trap/guest-memory.js';
+import { AT_OFFSET, FileDescription } from '../../vfs/file-description.js';
+import type { Path } from '../../vfs/path.js';
+import { dropSetIdBits, limitFileSize } from '../write-checks.js';
+import { MAX_FILE_BYTES, type TmpRegular } from './tmp-regular.js';
+
+/** An open regular file of a tmpfs. */
+export class TmpFile extends FileDescription {
+	constructor(
+		path: Path,
+		override readonly inode: TmpRegular,
+		flags: number,
+	) {
+		super(path, inode, flags);
+		inode.opened();
+	}
+
+	protected override close(): void {
+		this.inode.closed();
+	}
+
+	override get isSeekable(): boolean {
+		return true;
+	}
+
+	/** For reading only: who writes must do so by `write`, which counts pages. */
+	override get hostFd(): number {
+		return this.isWritable ? -1 : Math.max(this.inode.memoryFd(), -1);
+	}
+
+	override read(_task: Task, vector: IoVector, position: number): number {
+		const start = position === AT_OFFSET ? this.offset : position;
+		const bytes = this.inode.read(vector, start);
+		if (bytes < 0) return bytes;
+		if (position === AT_OFFSET) this.offset = start + bytes;
+		this.inode.touchAccess(this.path, this.flags);
+		return bytes;
+	}
+
+	override write(task: Task, vector: IoVector, position: number): number {
+		const start = this.isAppend ? this.inode.sizeBytes : position === AT_OFFSET ? this.offset : position;
+		const room = limitFileSize(task, start, vector.remaining);
+		if (room < 0) return room;
+		dropSetIdBits(this.inode, task);
+		const bytes = this.inode.write(vector, start, room);
+		if (bytes > 0 && position === AT_OFFSET) this.offset = start + bytes;
+		return bytes;
+	}
+
+	override seek(offset: number, whence: number): number {
+		let target = offset;
+		switch (whence) {
+			case SEEK_SET:
+				break;
+			case SEEK_CUR:
+				target += this.offset;
+				break;
+			case SEEK_END:
+				target += this.inode.sizeBytes;
+				break;
+			case SEEK_DATA:
+			case SEEK_HOLE:
+				target = this.inode.seekExtent(offset, whence);
+				if (target < 0) return target;
+				break;
+			default:
+				return -EINVAL;
+		}
+		if (target < 0 || target > MAX_FILE_BYTES) return -EINVAL;
+		this.offset = target;
+		return target;
+	}
+
+	override truncate(lengthBytes: number): number {
+		return this.isWritable ? this.inode.truncate(lengthBytes) : -EINVAL;
+	}
+
+	override fallocate(mode: number, offset: number, length: number): number {
+		return this.inode.fallocate(mode, offset, length);
+	}
+
+	override sync(): number {
+		return 0;
+	}
+
+	override openForMapping(): number {
+		const access = this.flags & O_ACCMODE;
+		return access === O_WRONLY || access === O_ACCMODE ? -EACCES : this.inode.openForMapping(access);
+	}
+}
