@@ -5,6 +5,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, s
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { list } from './files.mjs';
+import { buildProtocols } from './proto.mjs';
 import { main, root, StepError } from './steps.mjs';
 
 const addon = 'build/Release/isopod.node';
@@ -52,8 +53,9 @@ export async function buildNative(steps) {
 
 /** Compiles the TypeScript to dist/ and bundles what starts often. The output is written even when types are wrong, and then it fails. */
 export async function buildTypeScript(steps) {
-	const sources = typeScriptFolders.flatMap((folder) => list(folder, (file) => file.endsWith('.ts')));
-	const settings = ['tsconfig.json', 'package.json', 'package-lock.json', 'scripts/build.mjs'];
+	const isSource = (file) => /\.(ts|proto)$/.test(file) && !file.startsWith('proto/generated/');
+	const sources = typeScriptFolders.flatMap((folder) => list(folder, isSource));
+	const settings = ['tsconfig.json', 'package.json', 'package-lock.json', 'scripts/build.mjs', 'scripts/proto.mjs'];
 	const state = [digest([...sources, ...settings]), process.version].join('\n');
 	const stamp = join(root, 'dist/stamp');
 	const present = bundles.filter((bundle) => !isToCome(bundle.entry));
@@ -63,6 +65,7 @@ export async function buildTypeScript(steps) {
 	await steps.locked(join(root, 'scripts'), async () => {
 		if (isBuilt()) return;
 		removeOrphans();
+		await buildProtocols();
 		const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 		const compiled = await steps.run(process.execPath, [tsc, '-p', 'tsconfig.json', '--pretty', 'false'], { allowFailure: true });
 		for (const bundle of present) await writeBundle(bundle);
@@ -117,8 +120,8 @@ async function writeBundle({ entry, file, format }) {
 function removeOrphans() {
 	for (const file of list('dist', (name) => /\.js(\.map)?$/.test(name))) {
 		if (bundles.some((bundle) => file === bundle.file || file === `${bundle.file}.map`)) continue;
-		const source = relative('dist', file).replace(/\.js(\.map)?$/, '.ts');
-		if (!existsSync(join(root, source))) rmSync(join(root, file));
+		const source = relative('dist', file).replace(/\.js(\.map)?$/, '');
+		if (![`${source}.ts`, `${source}.d.ts`].some((name) => existsSync(join(root, name)))) rmSync(join(root, file));
 	}
 }
 

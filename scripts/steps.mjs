@@ -215,14 +215,19 @@ export async function main(name, count, action) {
 		process.exitCode = (await action(steps)) ?? 0;
 	} catch (error) {
 		if (!(error instanceof StepError)) throw error;
-		const output = error.output.trimEnd();
-		if (output) process.stdout.write(`\n${output.split('\n').slice(-200).join('\n')}\n`);
-		process.stdout.write(`\n${error.message}\n`);
-		if (output) process.stdout.write(`The whole output: ${relative(process.cwd(), steps.logPath)}\n`);
+		showFailure(error);
+		if (error.output) process.stdout.write(`The whole output: ${relative(process.cwd(), steps.logPath)}\n`);
 		process.exitCode = 1;
 	} finally {
 		steps.close();
 	}
+}
+
+/** Shows a failed step: the end of its output, then what failed. */
+export function showFailure(error) {
+	const output = error.output.trimEnd();
+	if (output) process.stdout.write(`\n${output.split('\n').slice(-200).join('\n')}\n`);
+	process.stdout.write(`\n${error.message}\n`);
 }
 
 export function formatTime(ms) {
