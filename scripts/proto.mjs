@@ -11,8 +11,7 @@ export async function buildProtocols() {
 	const output = join(root, 'dist/proto/generated');
 	mkdirSync(folder, { recursive: true });
 	mkdirSync(output, { recursive: true });
-	const isHere = existsSync(join(root, 'proto'));
-	for (const file of isHere ? readdirSync(join(root, 'proto')).filter((name) => name.endsWith('.proto')) : []) {
+	for (const file of readdirSync(join(root, 'proto')).filter((name) => name.endsWith('.proto'))) {
 		const source = join(root, 'proto', file);
 		const target = join(folder, file.replace(/\.proto$/, '.js'));
 		const types = join(folder, file.replace(/\.proto$/, '.d.ts'));
