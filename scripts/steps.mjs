@@ -82,8 +82,13 @@ export class Steps {
 		this.count = count;
 		this.number = 0;
 		this.logPath = join(stateFolder, 'log', `${name}.log`);
-		mkdirSync(dirname(this.logPath), { recursive: true });
-		this.log = openSync(this.logPath, 'w');
+		try {
+			mkdirSync(dirname(this.logPath), { recursive: true });
+			this.log = openSync(this.logPath, 'w');
+		} catch (cause) {
+			process.stderr.write(`Write ${this.logPath}: ${cause.message}. Run this as the user that this folder belongs to.\n`);
+			process.exit(1);
+		}
 		this.title = '';
 	}
 
