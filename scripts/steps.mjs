@@ -54,7 +54,9 @@ async function interrupted(signal, status) {
 	const running = [...children];
 	const ended = [...running, ...shown].map((child) => new Promise((resolve) => child.once('exit', resolve)));
 	for (const child of running) killGroup(child, signal);
-	for (const child of shown) child.kill(signal);
+	// A terminal's Ctrl-C has reached those of our own group already; twice could mean something else to them.
+	const hasTerminalSent = signal === 'SIGINT' && process.stdin.isTTY;
+	if (!hasTerminalSent) for (const child of shown) child.kill(signal);
 	const deadline = setTimeout(() => {
 		for (const child of running) killGroup(child, 'SIGKILL');
 		for (const child of shown) child.kill('SIGKILL');
