@@ -28,6 +28,11 @@ export class StepError extends Error {
 	}
 }
 
+// Whoever read our output may have seen enough (`npm test | head`); the work goes on.
+process.stdout.on('error', (error) => {
+	if (error.code !== 'EPIPE') throw error;
+});
+
 const isTerminal = process.stdout.isTTY === true;
 /** Children that run now; each leads a process group of its own, so that what it started ends with it. */
 const children = new Set();
