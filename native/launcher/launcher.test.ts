@@ -30,7 +30,7 @@ const REPORT_FD = 3;
 const KEPT_CAPABILITIES = '000000008000001f';
 const NONE = '0000000000000000';
 
-if (process.getuid?.() !== 0) t.bail('the launcher is for real root');
+if (process.getuid?.() !== 0) t.bailout('the launcher is for real root');
 execFileSync('make', ['-s', '-C', native]);
 execFileSync('gcc', [
 	'-std=gnu17',

@@ -42,7 +42,7 @@ const loaded = (program: string, ...args: string[]): Outcome => outcome(supervis
 const loadedWith = (options: string[], program: string, ...args: string[]): Outcome =>
 	outcome(supervisor, [...options, loader, program, ...args]);
 
-if (process.getuid?.() !== 0) t.bail('the loader is tried in a mount namespace and a chroot of its own: this test needs root');
+if (process.getuid?.() !== 0) t.bailout('the loader is tried in a mount namespace and a chroot of its own: this test needs root');
 execFileSync('make', ['-s', '-C', native, 'build/isopod-loader']);
 compile('gcc', 'supervisor', 'supervisor.c', ['-Wno-format-truncation']);
 

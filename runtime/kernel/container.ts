@@ -2,6 +2,7 @@ import { native } from '../native.js';
 import type { MountNamespace } from './vfs/mount.js';
 import type { ThreadGroup } from './task/thread-group.js';
 import type { Kernel } from './kernel.js';
+import { Path } from './vfs/path.js';
 
 /** System calls by how they ended, for the user to see. */
 export interface CallCounts {
@@ -33,6 +34,11 @@ export class Container {
 		public hostname: string,
 		public domainname: string,
 	) {}
+
+	/** The root of the container's tree. */
+	get rootPath(): Path {
+		return new Path(this.mounts.root, this.mounts.root.root);
+	}
 
 	/** init has ended: the host kills the rest of the PID namespace. */
 	initEnded(status: number): void {

@@ -1,5 +1,5 @@
 import { EACCES, ELOOP, ENXIO } from '../abi/errno.js';
-import { S_IFCHR, S_IFBLK, S_IFIFO, S_IFLNK } from '../abi/stat-constants.js';
+import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK } from '../abi/stat-constants.js';
 import { openFifo } from '../ipc/fifo.js';
 import type { Task } from '../task/task.js';
 import type { FileDescription } from '../vfs/file-description.js';

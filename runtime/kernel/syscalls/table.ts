@@ -3,11 +3,14 @@ import { NR_PLAN } from '../abi/exec-plan.js';
 import { ARCH_PRCTL, FUTEX_RULES, MADVICE, MEMBARRIERS, MMAP_RULES, oneOf, PRCTL, type Syscall, THREAD_FLAGS } from './native-rules.js';
 import { sysCapget, sysCapset, sysGetegid, sysGeteuid, sysGetgid, sysGetgroups, sysGetresgid, sysGetresuid, sysGetuid, sysSetfsgid, sysSetfsuid, sysSetgid, sysSetgroups, sysSetregid, sysSetresgid, sysSetresuid, sysSetreuid, sysSetuid } from './credentials.js';
 import { sysChdir, sysChroot, sysFchdir, sysGetcwd, sysLink, sysLinkat, sysMkdir, sysMkdirat, sysMknod, sysMknodat, sysRename, sysRenameat, sysRenameat2, sysRmdir, sysSymlink, sysSymlinkat, sysUmask, sysUnlink, sysUnlinkat } from './directory.js';
+import { sysEventfd, sysEventfd2 } from './eventfd.js';
 import { sysCopyFileRange, sysFcntl, sysFlock, sysIoctl, sysSendfile } from './file-control.js';
 import { sysFadvise64, sysFallocate, sysFdatasync, sysFsync, sysFtruncate, sysGetdents, sysGetdents64, sysLseek, sysPread64, sysPreadv, sysPreadv2, sysPwrite64, sysPwritev, sysPwritev2, sysRead, sysReadahead, sysReadv, sysSync, sysSyncfs, sysTruncate, sysWrite, sysWritev } from './file-io.js';
 import { sysClose, sysCloseRange, sysCreat, sysDup, sysDup2, sysDup3, sysOpen, sysOpenat, sysOpenat2 } from './file-open.js';
 import { sysAccess, sysChmod, sysChown, sysFaccessat, sysFaccessat2, sysFchmod, sysFchmodat, sysFchmodat2, sysFchown, sysFchownat, sysFgetxattr, sysFlistxattr, sysFremovexattr, sysFsetxattr, sysFstat, sysFstatfs, sysFutimesat, sysGetxattr, sysLchown, sysLgetxattr, sysListxattr, sysLlistxattr, sysLremovexattr, sysLsetxattr, sysLstat, sysNewfstatat, sysReadlink, sysReadlinkat, sysRemovexattr, sysSetxattr, sysStat, sysStatfs, sysStatx, sysUtime, sysUtimensat, sysUtimes } from './file-stat.js';
 import { sysMadvise, sysMmap, sysMsync } from './memory.js';
+import { sysPipe, sysPipe2 } from './pipe.js';
+import { sysPoll, sysPpoll, sysPselect6, sysSelect } from './poll.js';
 import { sysClone, sysContinue, sysExecve, sysExecveat, sysExitGroup, sysFork, sysPlan, sysVfork } from './process.js';
 import { sysKill, sysRtSigqueueinfo, sysRtTgsigqueueinfo, sysTgkill, sysTkill } from './signal.js';
 import { sysGetrlimit, sysHost, sysPersonality, sysPrctl, sysPrlimit64, sysSetdomainname, sysSethostname, sysSetrlimit, sysSysinfo, sysUname } from './system.js';
@@ -25,7 +28,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 4, name: 'stat', lane: 'trapped', support: 'full', handler: sysStat },
 	{ number: 5, name: 'fstat', lane: 'trapped', support: 'full', handler: sysFstat },
 	{ number: 6, name: 'lstat', lane: 'trapped', support: 'full', handler: sysLstat },
-	{ number: 7, name: 'poll', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 7, name: 'poll', lane: 'trapped', support: 'full', handler: sysPoll, restart: 'noHandler' },
 	{ number: 8, name: 'lseek', lane: 'trapped', support: 'full', handler: sysLseek },
 	{ number: 9, name: 'mmap', lane: 'native', support: 'full', native: 'Anonymous memory, but not from the host\'s pool of huge pages; and what the loader maps of lent descriptors.', rules: MMAP_RULES, handler: sysMmap },
 	{ number: 10, name: 'mprotect', lane: 'native', support: 'full', native: "Changes the caller's own address space." },
@@ -40,8 +43,8 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 19, name: 'readv', lane: 'trapped', support: 'full', handler: sysReadv },
 	{ number: 20, name: 'writev', lane: 'trapped', support: 'full', handler: sysWritev },
 	{ number: 21, name: 'access', lane: 'trapped', support: 'full', handler: sysAccess },
-	{ number: 22, name: 'pipe', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 23, name: 'select', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 22, name: 'pipe', lane: 'trapped', support: 'full', handler: sysPipe },
+	{ number: 23, name: 'select', lane: 'trapped', support: 'full', handler: sysSelect, restart: 'noHandler' },
 	{ number: 24, name: 'sched_yield', lane: 'native', support: 'full', native: 'Reads the clock, the counter of the caller, or randomness; sleeps.' },
 	{ number: 25, name: 'mremap', lane: 'native', support: 'full', native: "Changes the caller's own address space." },
 	{ number: 26, name: 'msync', lane: 'continued', support: 'full', handler: sysMsync },
@@ -288,8 +291,8 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 267, name: 'readlinkat', lane: 'trapped', support: 'full', handler: sysReadlinkat },
 	{ number: 268, name: 'fchmodat', lane: 'trapped', support: 'full', handler: sysFchmodat },
 	{ number: 269, name: 'faccessat', lane: 'trapped', support: 'full', handler: sysFaccessat },
-	{ number: 270, name: 'pselect6', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 271, name: 'ppoll', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 270, name: 'pselect6', lane: 'trapped', support: 'full', handler: sysPselect6, restart: 'noHandler' },
+	{ number: 271, name: 'ppoll', lane: 'trapped', support: 'full', handler: sysPpoll, restart: 'noHandler' },
 	{ number: 272, name: 'unshare', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 273, name: 'set_robust_list', lane: 'native', support: 'full', native: 'Registers memory of the calling thread with the host.' },
 	{ number: 274, name: 'get_robust_list', lane: 'native', support: 'full', native: 'Of the calling thread only.', rules: oneOf(0, [0]), errno: EINVAL },
@@ -302,16 +305,16 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 281, name: 'epoll_pwait', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 282, name: 'signalfd', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 283, name: 'timerfd_create', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 284, name: 'eventfd', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 284, name: 'eventfd', lane: 'trapped', support: 'full', handler: sysEventfd },
 	{ number: 285, name: 'fallocate', lane: 'trapped', support: 'partial', note: 'as the host file system has it', handler: sysFallocate },
 	{ number: 286, name: 'timerfd_settime', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 287, name: 'timerfd_gettime', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 288, name: 'accept4', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 289, name: 'signalfd4', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 290, name: 'eventfd2', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 290, name: 'eventfd2', lane: 'trapped', support: 'full', handler: sysEventfd2 },
 	{ number: 291, name: 'epoll_create1', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 292, name: 'dup3', lane: 'trapped', support: 'full', handler: sysDup3 },
-	{ number: 293, name: 'pipe2', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 293, name: 'pipe2', lane: 'trapped', support: 'full', handler: sysPipe2 },
 	{ number: 294, name: 'inotify_init1', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 295, name: 'preadv', lane: 'trapped', support: 'full', handler: sysPreadv },
 	{ number: 296, name: 'pwritev', lane: 'trapped', support: 'full', handler: sysPwritev },

@@ -102,6 +102,7 @@ function addTask(kernel: Kernel, group: ThreadGroup, tid: number): Task {
 /** A thread is gone, or killed by another thread's exec. */
 export function removeTask(kernel: Kernel, task: Task): void {
 	task.unblock();
+	task.trap.dispose();
 	task.state = TaskState.Dead;
 	task.settleContinued(THREAD_ENDED);
 	task.group.tasks.delete(task.tid);

@@ -114,23 +114,29 @@ export class Task implements Waiter {
 		if (this.trap.deadlineNs >= 0 && !this.timer.isArmed) this.kernel.timers.arm(this.timer, this.trap.deadlineNs);
 	}
 
-	/** Leaves all wait queues and forgets the deadline's timer. */
+	/** Leaves all wait queues and forgets the deadline's timer. A wake-up that it alone got and has made no use of goes to the next in the queue. */
 	unblock(): void {
-		for (let i = 0; i < this.entryCount; i++) this.entries[i]!.remove();
+		for (let i = 0; i < this.entryCount; i++) {
+			const entry = this.entries[i]!;
+			const { queue } = entry;
+			entry.remove();
+			if (this.isScheduled && entry.isExclusive && queue !== null) queue.wake(entry.events);
+		}
 		this.entryCount = 0;
 		if (this.timer.isArmed) this.kernel.timers.disarm(this.timer);
 		if (this.entries.length > 64) this.entries.length = 64;
 	}
 
 	/** A wait queue woke it: the call runs again in this turn. */
-	wake(): void {
-		this.schedule();
+	wake(): boolean {
+		return this.schedule();
 	}
 
-	private schedule(): void {
-		if (this.isScheduled || this.state !== TaskState.Blocked) return;
+	private schedule(): boolean {
+		if (this.isScheduled || this.state !== TaskState.Blocked) return false;
 		this.isScheduled = true;
 		this.kernel.runQueue.push(this);
+		return true;
 	}
 
 	/** The dispatcher's: taken off the run queue. */

@@ -162,6 +162,7 @@ export class Dispatcher {
 			return;
 		}
 		if (result === ANSWERED) return;
+		if (trap.state !== null) trap.dispose();
 		task.unblock();
 		task.state = TaskState.Running;
 		task.signalsSeen = task.group.signalsSent;

@@ -25,10 +25,17 @@ export class Trap {
 	hasTimedOut = false;
 	/** First run of this call (as opposed to a run after a wake-up). */
 	isFirstRun = true;
-	/** Anything else a handler must remember from its first run to its next: bound to this call, dropped at its end. */
-	state: unknown = null;
+	/** Anything else a handler must remember from its first run to its next: bound to this call, dropped at its end (`dispose` is called if it has one). */
+	state: object | null = null;
 	/** The signal mask that this call waits under (ppoll and its like); set by the handler's first run. */
 	signalMask: SignalMaskArgument | null = null;
+
+	/** Drops `state` at the call's end. */
+	dispose(): void {
+		const state = this.state as { dispose?(): void } | null;
+		this.state = null;
+		state?.dispose?.();
+	}
 
 	/** Argument `index` as a C `int`. */
 	int(index: number): number {

@@ -1,5 +1,5 @@
 import { EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE } from '../abi/errno.js';
-import { F_UNLCK, O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY } from '../abi/fcntl.js';
+import { F_GETPIPE_SZ, F_SETPIPE_SZ, F_UNLCK, O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY } from '../abi/fcntl.js';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll-constants.js';
 import { S_IFIFO, S_IFSOCK } from '../abi/stat-constants.js';
 import { WaitQueue } from '../event/wait-queue.js';
@@ -17,6 +17,11 @@ export interface DirectorySink {
 	entry(ino: number, nextOffset: number, type: number, name: string): boolean;
 }
 
+/** What refers to a description without keeping it open: an epoll registration. */
+export interface CloseListener {
+	closed(description: FileDescription): void;
+}
+
 /**
  * An open file (Linux: struct file; POSIX: open file description). Descriptor tables, working calls and mappings hold references;
  * the last `release` closes it.
@@ -25,10 +30,10 @@ export interface DirectorySink {
  */
 export abstract class FileDescription {
 	private references = 1;
+	/** Told when the last reference is gone: epoll instances that watch it. */
+	readonly closeWatchers = new Set<(description: FileDescription) => void>();
 	/** Current position in bytes. */
 	offset = 0;
-	/** Who waits for it to become readable, writable, …; woken with POLL* bits. */
-	readonly waiters = new WaitQueue();
 
 	constructor(
 		/** Where it was opened; null for pipes and other anonymous objects. */
@@ -36,6 +41,8 @@ export abstract class FileDescription {
 		readonly inode: Inode,
 		/** Access mode and status flags of open(2); F_SETFL changes the status flags. */
 		public flags: number,
+		/** Who waits for it to become readable, writable, …; woken with POLL* bits. Both ends of a pipe share one. */
+		readonly waiters: WaitQueue = new WaitQueue(),
 	) {}
 
 	get isReadable(): boolean {
@@ -64,6 +71,7 @@ export abstract class FileDescription {
 			locks.release(this);
 			locks.setWhole(this, F_UNLCK);
 		}
+		for (const watcher of this.closeWatchers) watcher(this);
 		this.close();
 	}
 
@@ -95,6 +103,10 @@ export abstract class FileDescription {
 		return -ESPIPE;
 	}
 
+	/** Does readiness mean anything here? epoll_ctl(2) refuses what is always ready: regular files, directories. */
+	get isPollable(): boolean {
+		return !this.inode.isRegular && !this.inode.isDirectory;
+	}
 	/** POLL* bits that hold now. */
 	poll(): number {
 		return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
@@ -119,8 +131,8 @@ export abstract class FileDescription {
 		return -ENOTTY;
 	}
 	/** fcntl(2) commands of a kind of object: pipe sizes, seals. */
-	control(_task: Task, _command: number, _argument: number): number {
-		return -EINVAL;
+	control(_task: Task, command: number, _argument: number): number {
+		return command === F_GETPIPE_SZ || command === F_SETPIPE_SZ ? -EBADF : -EINVAL;
 	}
 	truncate(_lengthBytes: number): number {
 		return -EINVAL;

@@ -40,6 +40,9 @@ export abstract class FileSystem {
 	sync(): number {
 		return 0;
 	}
+
+	/** Nobody has it mounted any more: gives back what it holds of the host. Open files keep what they need until they are closed. */
+	dispose(): void {}
 }
 
 let nextAnonymousDev = 0x20;

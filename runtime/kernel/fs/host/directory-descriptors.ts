@@ -1,4 +1,5 @@
 import { native } from '../../../native.js';
+import type { HostFileSystem } from './host-file-system.js';
 import type { HostInode } from './host-inode.js';
 
 /** Host descriptors of directories kept open per sandbox, all trees together. */
@@ -18,19 +19,32 @@ class DirectoryDescriptors {
 		this.holders.add(inode);
 	}
 
-	remove(inode: HostInode): void {
-		this.holders.delete(inode);
+	/** Closes `inode`'s descriptor: the directory is gone. */
+	close(inode: HostInode): void {
+		if (!this.holders.delete(inode)) return;
+		native.close(inode.directoryFd);
+		inode.directoryFd = -1;
+	}
+
+	/** Closes what directories of one tree have open. */
+	closeAll(fs: HostFileSystem): void {
+		for (const inode of this.holders) {
+			if (inode.fs !== fs) continue;
+			this.holders.delete(inode);
+			native.close(inode.directoryFd);
+			inode.directoryFd = -1;
+		}
 	}
 
 	private evict(): void {
 		for (const inode of this.holders) {
 			this.holders.delete(inode);
-			if (inode.isRecentlyUsed && inode.directoryFd >= 0) {
+			if (inode.isRecentlyUsed) {
 				inode.isRecentlyUsed = false;
 				this.holders.add(inode);
 				continue;
 			}
-			if (inode.directoryFd >= 0) native.close(inode.directoryFd);
+			native.close(inode.directoryFd);
 			inode.directoryFd = -1;
 			return;
 		}

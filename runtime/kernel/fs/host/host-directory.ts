@@ -117,7 +117,8 @@ export class HostDirectory extends FileDescription {
 		const { at } = this;
 		this.at += buffer.readUInt16LE(at + D_RECLEN);
 		this.index++;
-		if (this.index === this.checkpointCount * this.stride) this.remember(buffer.readUInt32LE(at + D_OFF), buffer.readUInt32LE(at + D_OFF + 4));
+		if (this.index === this.checkpointCount * this.stride)
+			this.remember(buffer.readUInt32LE(at + D_OFF), buffer.readUInt32LE(at + D_OFF + 4));
 	}
 
 	private remember(low: number, high: number): void {

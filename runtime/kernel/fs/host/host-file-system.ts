@@ -1,6 +1,7 @@
 import { native } from '../../../native.js';
 import { RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV } from '../../abi/fcntl.js';
 import { FileSystem } from '../../vfs/inode.js';
+import { directoryDescriptors } from './directory-descriptors.js';
 import { HostInode } from './host-inode.js';
 import { hostStat, StatField } from './host-stat.js';
 import { WeakInodes } from './weak-inodes.js';
@@ -28,8 +29,8 @@ export class HostFileSystem extends FileSystem {
 	private created: HostInode | null = null;
 
 	constructor(
-		/** The tree's root directory; owned by the file system from now on, and never closed. */
-		readonly treeFd: number,
+		/** O_PATH descriptor of the tree's root, a directory or a single file; owned by the file system from now on. */
+		private treeFd: number,
 		/** As /proc/mounts names it. */
 		type: string,
 		/** Nobody else changes the tree: look-ups are cached. False for bind mounts that the host writes to. */
@@ -53,7 +54,7 @@ export class HostFileSystem extends FileSystem {
 		const dev = hostStat[StatField.Dev]!;
 		const ino = hostStat[StatField.Ino]!;
 		const known = this.inodes.get(dev, ino);
-		if (known !== undefined && known.isSameFile()) {
+		if (known?.isSameFile()) {
 			known.load();
 			known.addName(parent, name);
 			return known;
@@ -81,5 +82,16 @@ export class HostFileSystem extends FileSystem {
 
 	override statfs(out: Float64Array): number {
 		return native.fstatfs(this.treeFd, out);
+	}
+
+	/** Every access by name is ENOENT from now on. */
+	override dispose(): void {
+		if (this.treeFd < 0) return;
+		if (this.createdFd >= 0) native.close(this.createdFd);
+		this.createdFd = this.root.directoryFd = -1;
+		this.created = null;
+		directoryDescriptors.closeAll(this);
+		native.close(this.treeFd);
+		this.treeFd = -1;
 	}
 }

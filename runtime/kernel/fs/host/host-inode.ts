@@ -64,10 +64,13 @@ export class HostInode extends Inode {
 	private readonly btimeSec: number;
 	private readonly btimeNsec: number;
 	/** Other names of a file with several, as far as they were looked up: one takes over when the current one is removed. */
-	private otherNames: Name[] | null = null;
+	private otherNames: Map<string, Name> | null = null;
 	/** A symlink's text, once read, where it can't change: on an exclusive tree. */
 	private target: string | null = null;
-	/** The directory's O_PATH descriptor, or -1. Owned; `directoryDescriptors` may close it at any time but for the root's. */
+	/**
+	 * The directory's O_PATH descriptor, or -1. Owned; `directoryDescriptors` may close it at any time. The root's is the file system's and stays, and a root
+	 * that is no directory (a file that was bind-mounted) has it too.
+	 */
 	directoryFd = -1;
 	/** Used since `directoryDescriptors` looked at it last. */
 	isRecentlyUsed = false;
@@ -116,8 +119,8 @@ export class HostInode extends Inode {
 	addName(parent: HostInode, name: string): void {
 		if (this.parent === parent && this.name === name) return;
 		if (this.parent !== null && this.nlink > 1 && !this.isDirectory) {
-			const others = (this.otherNames ??= []);
-			if (!others.some((other) => other.parent === parent && other.name === name)) others.push({ parent, name });
+			this.otherNames ??= new Map();
+			this.otherNames.set(nameKey(parent, name), { parent, name });
 			return;
 		}
 		this.parent = parent;
@@ -127,15 +130,18 @@ export class HostInode extends Inode {
 	/** `name` of `parent` doesn't lead here any more. */
 	private dropName(parent: HostInode, name: string): void {
 		const others = this.otherNames;
+		others?.delete(nameKey(parent, name));
 		if (this.parent === parent && this.name === name) {
-			const next = others?.pop() ?? null;
-			this.parent = next === null ? null : next.parent;
-			this.name = next === null ? '' : next.name;
-		} else if (others !== null) {
-			const at = others.findIndex((other) => other.parent === parent && other.name === name);
-			if (at >= 0) others.splice(at, 1);
+			this.parent = null;
+			this.name = '';
+			for (const [key, next] of others ?? []) {
+				others?.delete(key);
+				this.parent = next.parent;
+				this.name = next.name;
+				break;
+			}
 		}
-		if (others !== null && others.length === 0) this.otherNames = null;
+		if (others?.size === 0) this.otherNames = null;
 	}
 
 	/** A name was removed from the host's tree. */
@@ -188,14 +194,6 @@ export class HostInode extends Inode {
 		return fd;
 	}
 
-	/** Gives the descriptor of a directory up that was removed. */
-	private closeDirectory(): void {
-		if (this.directoryFd < 0) return;
-		directoryDescriptors.remove(this);
-		native.close(this.directoryFd);
-		this.directoryFd = -1;
-	}
-
 	/** An O_PATH descriptor of what is no directory, by its name; the caller's. -ENOENT: it has none, or the name leads elsewhere. */
 	private openPath(): number {
 		if (this.parent === null) return -ENOENT;
@@ -210,6 +208,7 @@ export class HostInode extends Inode {
 
 	/** Opens a regular file with other flags; the caller's. */
 	private openHost(flags: number): number {
+		if (this.directoryFd >= 0) return native.reopen(this.directoryFd, flags | O_NONBLOCK);
 		const open = this.openFiles[0];
 		if (open !== undefined && this.nlink === 0) return native.reopen(open.hostFd, flags);
 		if (this.fs.isExclusive) {
@@ -227,7 +226,7 @@ export class HostInode extends Inode {
 
 	/** A descriptor to ask or change attributes through. `endAttribute` must follow. */
 	private attributeFd(): number {
-		if (this.isDirectory) return this.descriptor();
+		if (this.isDirectory || this.directoryFd >= 0) return this.descriptor();
 		const open = this.openFiles[0];
 		if (open !== undefined) return open.hostFd;
 		this.temporaryFd = this.openPath();
@@ -251,7 +250,7 @@ export class HostInode extends Inode {
 
 	/** Fills `hostStat` with this file's attributes. */
 	private ask(): number {
-		if (this.isDirectory) {
+		if (this.isDirectory || this.directoryFd >= 0) {
 			const fd = this.descriptor();
 			return fd < 0 ? fd : native.fstat(fd, hostStat);
 		}
@@ -488,7 +487,7 @@ export class HostInode extends Inode {
 	/** A directory was removed: its attributes are kept as they were last. */
 	private removed(parent: HostInode, name: string): void {
 		this.unlinked(parent, name);
-		this.closeDirectory();
+		directoryDescriptors.close(this);
 	}
 
 	override rename(name: string, inode: Inode, newDirectory: Inode, newName: string, replaced: Inode | null, flags: number): number {
@@ -541,7 +540,8 @@ export class HostInode extends Inode {
 		const access = (flags & O_ACCMODE) === O_ACCMODE ? O_RDWR : flags & O_ACCMODE;
 		if (fd < 0 || (flags & (O_SYNC | O_DSYNC)) !== 0) {
 			const created = fd;
-			fd = created < 0 ? this.openHost(access | (flags & (O_SYNC | O_DSYNC))) : native.reopen(created, access | (flags & (O_SYNC | O_DSYNC)));
+			fd =
+				created < 0 ? this.openHost(access | (flags & (O_SYNC | O_DSYNC))) : native.reopen(created, access | (flags & (O_SYNC | O_DSYNC)));
 			if (created >= 0) native.close(created);
 		}
 		return fd < 0 ? fd : new HostFile(path, this, flags, fd);
@@ -561,6 +561,11 @@ export class HostInode extends Inode {
 	override mappingKey(): string | null {
 		return this.isRegular ? mappingKeyOf(this.hostDev, this.ino) : null;
 	}
+}
+
+/** A parent is known by its number, as it may be renamed. */
+function nameKey(parent: HostInode, name: string): string {
+	return `${parent.ino}/${name}`;
 }
 
 /** Gives a new file its mode (-1 leaves it) and owner, whatever the host's umask and set-group-id rules made of them; fills `hostStat`. */

@@ -1,6 +1,17 @@
 import { native } from '../../../native.js';
 import { EAGAIN, EINVAL, EIO, ENOTTY, EPIPE, ESPIPE } from '../../abi/errno.js';
-import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../abi/poll-constants.js';
+import {
+	EPOLLET,
+	EPOLLIN,
+	EPOLLOUT,
+	EPOLLRDHUP,
+	POLLERR,
+	POLLHUP,
+	POLLIN,
+	POLLOUT,
+	POLLRDNORM,
+	POLLWRNORM,
+} from '../../abi/poll-constants.js';
 import { SIGPIPE } from '../../abi/signal-numbers.js';
 import { S_IFMT, S_IFREG } from '../../abi/stat-constants.js';
 import type { Kernel } from '../../kernel.js';
@@ -110,7 +121,8 @@ export class HostStream extends FileDescription {
 		this.isFile = (inode.mode & S_IFMT) === S_IFREG;
 		this.key = kernel.endpoints.add({
 			onEvent: (kind, events) => {
-				if (kind === EVENT_READY) this.waiters.wake(events | ((events & POLLIN) !== 0 ? POLLRDNORM : 0) | ((events & POLLOUT) !== 0 ? POLLWRNORM : 0));
+				if (kind === EVENT_READY)
+					this.waiters.wake(events | ((events & POLLIN) !== 0 ? POLLRDNORM : 0) | ((events & POLLOUT) !== 0 ? POLLWRNORM : 0));
 			},
 		});
 		if (!this.isFile) native.watch(fd, this.key, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);

@@ -57,7 +57,7 @@ export class WeakInodes {
 		this.size--;
 	}
 
-	/** Drops what nobody holds any more. Runs when the number of entries has doubled since the last time, so that its cost is spread. */
+	/** Drops what nobody holds any more. Runs when a quarter more entries have come since the last time, so that its cost is spread. */
 	private sweep(): void {
 		releaseKeptReferences();
 		for (const inodes of this.devices.values()) {
@@ -68,6 +68,6 @@ export class WeakInodes {
 			}
 		}
 		releaseKeptReferences();
-		this.sweepAt = Math.max(MIN_SWEEP, this.size * 2);
+		this.sweepAt = Math.max(MIN_SWEEP, Math.ceil(this.size * 1.25));
 	}
 }

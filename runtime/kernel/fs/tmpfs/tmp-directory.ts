@@ -94,6 +94,21 @@ export class TmpDirectory extends TmpInode {
 		this.removedCount = 0;
 	}
 
+	/** Takes out everything, and everything below. */
+	clear(): void {
+		const directories: TmpDirectory[] = [this];
+		for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
+			for (const { inode } of directory.entries.values()) {
+				if (inode instanceof TmpDirectory) directories.push(inode);
+				else inode.abandon();
+			}
+			directory.entries.clear();
+			directory.order = [];
+			directory.cookies = [];
+			directory.abandon();
+		}
+	}
+
 	/** Checks that `name` can be made here and takes a slot for it: 0 or -errno. */
 	private prepare(name: string): number {
 		if (this.isRemoved) return -ENOENT;

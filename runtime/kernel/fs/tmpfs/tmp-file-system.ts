@@ -1,6 +1,6 @@
-import { FileSystem } from '../../vfs/inode.js';
-import { S_IFDIR } from '../../abi/stat-constants.js';
 import { PAGE_SIZE } from '../../abi/limits.js';
+import { S_IFDIR } from '../../abi/stat-constants.js';
+import { FileSystem } from '../../vfs/inode.js';
 import { TmpDirectory } from './tmp-directory.js';
 
 const TMPFS_MAGIC = 0x01021994;
@@ -78,5 +78,9 @@ export class TmpFileSystem extends FileSystem {
 			out[6] = Math.max(this.maxInodes - this.usedInodes, 0);
 		}
 		return 0;
+	}
+
+	override dispose(): void {
+		this.root.clear();
 	}
 }

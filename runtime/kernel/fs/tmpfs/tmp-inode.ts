@@ -92,6 +92,12 @@ export abstract class TmpInode extends Inode {
 		return false;
 	}
 
+	/** The file system goes: all names are gone at once. */
+	abandon(): void {
+		this.nlink = 0;
+		this.freeIfUnused();
+	}
+
 	protected freeIfUnused(): void {
 		if (this.nlink > 0 || this.isOpen || this.isFreed) return;
 		this.isFreed = true;
@@ -125,7 +131,8 @@ export abstract class TmpInode extends Inode {
 		if ((flags & O_NOATIME) !== 0 || (path !== null && (path.mount.flags & MS_NOATIME) !== 0)) return;
 		readClock();
 		const isAfter = (sec: number, nsec: number) => this.atimeSec > sec || (this.atimeSec === sec && this.atimeNsec > nsec);
-		if (isAfter(this.mtimeSec, this.mtimeNsec) && isAfter(this.ctimeSec, this.ctimeNsec) && clock[0]! - this.atimeSec < SECONDS_PER_DAY) return;
+		if (isAfter(this.mtimeSec, this.mtimeNsec) && isAfter(this.ctimeSec, this.ctimeNsec) && clock[0]! - this.atimeSec < SECONDS_PER_DAY)
+			return;
 		this.atimeSec = clock[0]!;
 		this.atimeNsec = clock[1]!;
 	}
@@ -193,7 +200,7 @@ export abstract class TmpInode extends Inode {
 		if (!this.fs.chargeXattr(cost)) return -ENOSPC;
 		this.xattrs ??= new Map();
 		// The caller's buffer is used again.
-		this.xattrs.set(name, value.slice());
+		this.xattrs.set(name, Uint8Array.from(value));
 		this.touchChange();
 		return 0;
 	}

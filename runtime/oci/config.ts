@@ -1,0 +1,252 @@
+import { isAbsolute } from 'node:path';
+import { CAP_NAMES, RLIMIT_NAMES } from './names.js';
+import { ConfigError, Section } from './section.js';
+
+export { ConfigError };
+
+/** Mount flags, mount(2); the same numbers as the guest kernel's. */
+export const MOUNT_FLAGS: ReadonlyMap<string, { readonly set: number; readonly clear: number }> = new Map([
+	['ro', { set: 1, clear: 0 }],
+	['rw', { set: 0, clear: 1 }],
+	['nosuid', { set: 2, clear: 0 }],
+	['suid', { set: 0, clear: 2 }],
+	['nodev', { set: 4, clear: 0 }],
+	['dev', { set: 0, clear: 4 }],
+	['noexec', { set: 8, clear: 0 }],
+	['exec', { set: 0, clear: 8 }],
+	['noatime', { set: 1024, clear: 1 << 21 }],
+	['nodiratime', { set: 2048, clear: 0 }],
+	['relatime', { set: 1 << 21, clear: 1024 }],
+	['strictatime', { set: 0, clear: (1 << 21) | 1024 }],
+	['defaults', { set: 0, clear: 0 }],
+]);
+
+/** Options that say how a mount propagates: a container's own mounts go nowhere, so all of them come to the same. */
+const PROPAGATION = new Set(['private', 'rprivate', 'slave', 'rslave', 'newinstance', 'gid=5', 'ptmxmode=0666']);
+
+export interface UserConfig {
+	readonly uid: number;
+	readonly gid: number;
+	readonly umask: number;
+	readonly additionalGids: readonly number[];
+}
+
+export interface RlimitConfig {
+	/** RLIMIT_* number. */
+	readonly resource: number;
+	/** `Infinity` is unlimited. */
+	readonly soft: number;
+	readonly hard: number;
+}
+
+export interface ProcessConfig {
+	readonly terminal: boolean;
+	readonly user: UserConfig;
+	readonly args: readonly string[];
+	readonly env: readonly string[];
+	readonly cwd: string;
+	readonly capabilities: Readonly<Record<'bounding' | 'effective' | 'inheritable' | 'permitted' | 'ambient', readonly string[]>>;
+	readonly rlimits: readonly RlimitConfig[];
+	readonly noNewPrivileges: boolean;
+}
+
+export interface MountConfig {
+	readonly destination: string;
+	readonly type: 'proc' | 'tmpfs' | 'sysfs' | 'devpts' | 'mqueue' | 'cgroup' | 'bind';
+	readonly source: string;
+	/** MS_* bits. */
+	readonly flags: number;
+	readonly isRecursive: boolean;
+	/** tmpfs: size in bytes, mode, owner. */
+	readonly sizeBytes: number | null;
+	readonly mode: number | null;
+	readonly uid: number;
+	readonly gid: number;
+}
+
+/** A config.json (OCI runtime-spec 1.2) of which everything is either understood or was refused. */
+export interface Config {
+	readonly ociVersion: string;
+	readonly process: ProcessConfig;
+	readonly root: { readonly path: string; readonly readonly: boolean };
+	readonly hostname: string;
+	readonly domainname: string;
+	readonly mounts: readonly MountConfig[];
+	readonly annotations: Readonly<Record<string, string>>;
+	readonly linux: {
+		/** Path of the network namespace to join, or null for a new one. */
+		readonly networkNamespace: string | null;
+		readonly maskedPaths: readonly string[];
+		readonly readonlyPaths: readonly string[];
+	};
+}
+
+/** Checks a parsed config.json whole. Throws ConfigError naming the field: malformed, or valid but not honoured by this version. */
+export function parseConfig(value: unknown): Config {
+	const config = new Section(value, '');
+	const ociVersion = config.string('ociVersion');
+	if (!/^1\.\d+\.\d+/.test(ociVersion)) throw new ConfigError('ociVersion', `want 1.x.y, got ${JSON.stringify(ociVersion)}`);
+	const root = config.section('root');
+	const linux = config.optionalSection('linux');
+	config.refuse('hooks', (hooks) => typeof hooks !== 'object' || hooks === null || Object.keys(hooks).length > 0);
+	config.refuse('solaris').refuse('windows').refuse('vm').refuse('zos');
+	const result: Config = {
+		ociVersion,
+		process: parseProcess(config.section('process')),
+		root: { path: root.string('path'), readonly: root.boolean('readonly', false) },
+		hostname: config.string('hostname', 'isopod'),
+		domainname: config.string('domainname', '(none)'),
+		mounts: config.sections('mounts').map(parseMount),
+		annotations: config.strings('annotations'),
+		linux: linux === null ? { networkNamespace: null, maskedPaths: [], readonlyPaths: [] } : parseLinux(linux),
+	};
+	root.end();
+	config.end();
+	return result;
+}
+
+/** Checks a `process` object: config.json's, or an exec's. */
+export function parseProcess(process: Section): ProcessConfig {
+	const user = process.section('user');
+	const capabilities = process.optionalSection('capabilities');
+	const set = (name: string): string[] => {
+		const names = capabilities?.list(name) ?? [];
+		for (const capability of names) if (!CAP_NAMES.has(capability)) throw new ConfigError(`process.capabilities.${name}`, `no capability is called ${capability}`);
+		return names;
+	};
+	const args = process.list('args');
+	if (args.length === 0) throw new ConfigError('process.args', 'want a program to run');
+	const cwd = process.string('cwd');
+	if (!isAbsolute(cwd)) throw new ConfigError('process.cwd', `want an absolute path, got ${JSON.stringify(cwd)}`);
+	const result: ProcessConfig = {
+		terminal: process.boolean('terminal', false),
+		user: {
+			uid: user.integer('uid', 0),
+			gid: user.integer('gid', 0),
+			umask: user.integer('umask', 0o022),
+			additionalGids: user.integers('additionalGids'),
+		},
+		args,
+		env: process.list('env'),
+		cwd,
+		capabilities: {
+			bounding: set('bounding'),
+			effective: set('effective'),
+			inheritable: set('inheritable'),
+			permitted: set('permitted'),
+			ambient: set('ambient'),
+		},
+		rlimits: process.sections('rlimits').map(parseRlimit),
+		noNewPrivileges: process.boolean('noNewPrivileges', false),
+	};
+	if (result.terminal) throw new ConfigError('process.terminal', 'terminals are not there yet');
+	user.end();
+	capabilities?.end();
+	process.ignore('consoleSize');
+	process.refuse('apparmorProfile').refuse('selinuxLabel').refuse('scheduler').refuse('ioPriority').refuse('execCPUAffinity');
+	process.refuse('oomScoreAdj', (value) => value !== 0);
+	process.end();
+	return result;
+}
+
+function parseRlimit(limit: Section): RlimitConfig {
+	const name = limit.string('type');
+	const resource = RLIMIT_NAMES.indexOf(name);
+	if (resource < 0) throw new ConfigError(limit.name('type'), `no limit is called ${name}`);
+	const result = { resource, soft: limit.limit('soft'), hard: limit.limit('hard') };
+	if (result.soft > result.hard) throw new ConfigError(limit.name('soft'), `${result.soft} is above the hard limit ${result.hard}`);
+	limit.end();
+	return result;
+}
+
+const MOUNT_TYPES = ['proc', 'tmpfs', 'sysfs', 'devpts', 'mqueue', 'cgroup', 'bind'] as const;
+
+function parseMount(mount: Section): MountConfig {
+	const destination = mount.string('destination');
+	if (!isAbsolute(destination)) throw new ConfigError(mount.name('destination'), `want an absolute path, got ${JSON.stringify(destination)}`);
+	const options = mount.list('options');
+	const isBind = options.includes('bind') || options.includes('rbind');
+	const given = mount.string('type', isBind ? 'bind' : 'none');
+	const name = isBind ? 'bind' : given === 'cgroup2' ? 'cgroup' : given;
+	const type = MOUNT_TYPES.find((known) => known === name);
+	if (type === undefined) throw new ConfigError(mount.name('type'), `file systems of type ${JSON.stringify(given)} are not there`);
+	let flags = 1 << 21;
+	let sizeBytes: number | null = null;
+	let mode: number | null = null;
+	let uid = 0;
+	let gid = 0;
+	for (const option of options) {
+		const flag = MOUNT_FLAGS.get(option);
+		if (flag !== undefined) {
+			flags = (flags | flag.set) & ~flag.clear;
+			continue;
+		}
+		if (option === 'bind' || option === 'rbind' || PROPAGATION.has(option)) continue;
+		const [key, text] = option.split('=', 2) as [string, string | undefined];
+		if (type === 'tmpfs' || type === 'devpts' || type === 'mqueue') {
+			if (key === 'size' && text !== undefined) {
+				sizeBytes = parseSize(text, mount.name('options'));
+				continue;
+			}
+			if (key === 'mode' && text !== undefined && /^[0-7]+$/.test(text)) {
+				mode = Number.parseInt(text, 8);
+				continue;
+			}
+			if ((key === 'uid' || key === 'gid') && text !== undefined && /^\d+$/.test(text)) {
+				if (key === 'uid') uid = Number(text);
+				else gid = Number(text);
+				continue;
+			}
+		}
+		throw new ConfigError(mount.name('options'), `the option ${JSON.stringify(option)} is not honoured`);
+	}
+	const source = mount.string('source', type);
+	mount.refuse('uidMappings').refuse('gidMappings');
+	mount.end();
+	return { destination, type, source, flags, isRecursive: options.includes('rbind'), sizeBytes, mode, uid, gid };
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1 << 20, g: 1 << 30 };
+
+function parseSize(text: string, name: string): number {
+	const match = /^(\d+)([kmg]?)$/i.exec(text);
+	if (match === null) throw new ConfigError(name, `want a size such as 64m, got ${JSON.stringify(text)}`);
+	return Number(match[1]) * UNITS[match[2]!.toLowerCase()]!;
+}
+
+/** Namespaces that every container has of its own anyway. */
+const OWN_NAMESPACES = new Set(['pid', 'ipc', 'uts', 'mount', 'cgroup', 'network']);
+
+function parseLinux(linux: Section): Config['linux'] {
+	let networkNamespace: string | null = null;
+	for (const namespace of linux.sections('namespaces')) {
+		const type = namespace.string('type');
+		const path = namespace.string('path', '');
+		if (!OWN_NAMESPACES.has(type)) throw new ConfigError(namespace.name('type'), `a ${type} namespace is not honoured`);
+		if (path !== '' && type !== 'network') throw new ConfigError(namespace.name('path'), `joining a ${type} namespace is not honoured`);
+		if (path !== '') networkNamespace = path;
+		namespace.end();
+	}
+	const maskedPaths = linux.list('maskedPaths');
+	const readonlyPaths = linux.list('readonlyPaths');
+	linux.ignore('cgroupsPath').ignore('rootfsPropagation');
+	for (const field of ['uidMappings', 'gidMappings', 'devices', 'sysctl', 'seccomp', 'mountLabel', 'intelRdt', 'personality', 'timeOffsets', 'netDevices', 'memoryPolicy']) {
+		linux.refuse(field, isNotEmpty);
+	}
+	const resources = linux.optionalSection('resources');
+	if (resources !== null) {
+		// The container's devices are the guest kernel's few: a rule that denies others changes nothing, one that allows more can't be honoured.
+		for (const rule of resources.sections('devices')) {
+			if (rule.boolean('allow', false)) throw new ConfigError(rule.name('allow'), 'devices of the host can not be allowed');
+			rule.ignore('access').ignore('type').ignore('major').ignore('minor');
+			rule.end();
+		}
+		resources.end('resource limits are not enforced yet');
+	}
+	linux.end();
+	return { networkNamespace, maskedPaths, readonlyPaths };
+}
+
+function isNotEmpty(value: unknown): boolean {
+	return typeof value !== 'object' || value === null ? value !== '' && value !== undefined && value !== null : Object.keys(value).length > 0;
+}

@@ -1,0 +1,61 @@
+import { Socket } from 'node:net';
+import { isopod } from '../../proto/generated/sandbox.js';
+import { native } from '../native.js';
+import { HostError } from '../host-error.js';
+import { FrameReader, sendFrame } from './frames.js';
+
+const { Request, Response } = isopod.sandbox;
+export type Call = Omit<isopod.sandbox.IRequest, 'id'>;
+export type Answer = InstanceType<typeof Response>;
+
+/** A front end's end of the control channel of one sandbox process. */
+export class SandboxClient {
+	private nextId = 1;
+	private readonly waiting = new Map<number, { resolve(answer: Answer): void; reject(error: Error): void }>();
+	private readonly reader = new FrameReader();
+	private readonly socket: Socket;
+
+	private constructor(private readonly fd: number) {
+		this.socket = new Socket({ fd, readable: true, writable: false });
+		this.socket.on('data', (bytes) => {
+			for (const { body } of this.reader.push(bytes)) this.receive(Response.decode(body));
+		});
+		const gone = (): void => this.fail(new Error('the sandbox process has ended'));
+		this.socket.on('error', gone);
+		this.socket.on('close', gone);
+	}
+
+	/** Connects to a sandbox process's control socket. Throws HostError: ECONNREFUSED when it is gone. */
+	static connect(path: string): SandboxClient {
+		const fd = native.connectUnix(path);
+		if (fd < 0) throw HostError.errno(`Connect to the sandbox process at ${path}`, -fd);
+		return new SandboxClient(fd);
+	}
+
+	/** Calls the sandbox process; `fds` stay the caller's. Rejects with what the sandbox process says, or when it is gone. */
+	call(call: Call, fds: readonly number[] = []): Promise<Answer> {
+		const id = this.nextId++;
+		return new Promise((resolve, reject) => {
+			this.waiting.set(id, { resolve, reject });
+			const error = sendFrame(this.fd, Request.encode(Request.create({ id, ...call })).finish(), fds);
+			if (error < 0) this.fail(HostError.errno('Send to the sandbox process', -error));
+		});
+	}
+
+	close(): void {
+		this.socket.destroy();
+	}
+
+	private receive(answer: Answer): void {
+		const waiting = this.waiting.get(answer.id);
+		if (waiting === undefined) return;
+		this.waiting.delete(answer.id);
+		if (answer.error !== '') waiting.reject(new Error(answer.error));
+		else waiting.resolve(answer);
+	}
+
+	private fail(error: Error): void {
+		for (const { reject } of this.waiting.values()) reject(error);
+		this.waiting.clear();
+	}
+}

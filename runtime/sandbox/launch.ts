@@ -1,0 +1,89 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync, realpathSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { HostError } from '../host-error.js';
+import { native } from '../native.js';
+import type { Config } from '../oci/config.js';
+import { idBase, processStart } from '../oci/state.js';
+import { nodeLibraries } from './node-libraries.js';
+
+const MOUNT_ATTR_IDMAP = 0x00100000;
+const MOUNT_ATTR_RDONLY = 1;
+const MS_RDONLY = 1;
+
+export interface Launched {
+	/** The sandbox process, a child of the caller. */
+	readonly pid: number;
+	readonly pidStart: string;
+}
+
+/** The folder of the built package: dist/, build/, native/. */
+export function packageRoot(): string {
+	const script = process.argv[1];
+	if (script === undefined) throw new Error('Find the package: this process runs no script');
+	return resolve(dirname(realpathSync(script)), '..');
+}
+
+/**
+ * Starts a sandbox process: the launcher makes its world, Node runs the bundle in it, and it listens on `socketPath`.
+ * Its own words go to `logPath`. Throws HostError with what the launcher said.
+ */
+export function launchSandbox(socketPath: string, logPath: string, idSlot: number, networkNamespace: string | null): Launched {
+	const root = packageRoot();
+	const listenFd = native.listenUnix(socketPath);
+	if (listenFd < 0) throw HostError.errno(`Listen on ${socketPath}`, -listenFd);
+	const logFd = openSync(logPath, 'a', 0o600);
+	const files = [
+		`${realpathSync(process.execPath)}:/node`,
+		`${join(root, 'dist/sandbox.cjs')}:/sandbox.cjs`,
+		`${join(root, 'build/Release/isopod.node')}:/isopod.node`,
+		...nodeLibraries().map((file) => `${file}:${file}`),
+	];
+	const args = [
+		...['--id-base', `${idBase(idSlot)}`],
+		...files.flatMap((file) => ['--file', file]),
+		...['--loader', join(root, 'native/build/isopod-loader')],
+		...['--fd', '3:3', '--fd', '4:1', '--fd', '4:2', '--report-fd', '1'],
+		...['--env', 'ISOPOD_ADDON=/isopod.node'],
+		...(networkNamespace === null ? [] : ['--netns', networkNamespace]),
+		...['--', '/node', '--max-semi-space-size=1', '/sandbox.cjs'],
+	];
+	const result = spawnSync(join(root, 'native/build/isopod-launcher'), args, { stdio: ['ignore', 'pipe', 'pipe', listenFd, logFd], encoding: 'utf8' });
+	closeSync(logFd);
+	native.close(listenFd);
+	if (result.error !== undefined) throw HostError.from('Run the launcher', result.error);
+	const pid = Number.parseInt(result.stdout, 10);
+	if (result.status !== 0 || !(pid > 0)) {
+		if (pid < 0) native.reap(-pid);
+		throw new HostError(`Start the sandbox process: ${result.stderr.trim()}`, `exit status ${result.status}`);
+	}
+	return { pid, pidStart: processStart(pid) };
+}
+
+/** The trees a container is made of, as detached mounts mapped to the sandbox's ids: root, then the bind mounts. The caller closes them. */
+export function openTrees(config: Config, rootfs: string, sandboxPid: number): number[] {
+	const userNamespace = native.openNamespace(sandboxPid, 'user');
+	if (userNamespace < 0) throw HostError.errno(`Open the user namespace of the sandbox process ${sandboxPid}`, -userNamespace);
+	const trees: number[] = [];
+	try {
+		trees.push(openTree(rootfs, config.root.readonly, true, userNamespace));
+		for (const mount of config.mounts) {
+			if (mount.type === 'bind') trees.push(openTree(mount.source, (mount.flags & MS_RDONLY) !== 0, mount.isRecursive, userNamespace));
+		}
+		return trees;
+	} catch (error) {
+		for (const fd of trees) native.close(fd);
+		throw error;
+	} finally {
+		native.close(userNamespace);
+	}
+}
+
+function openTree(path: string, isReadOnly: boolean, isRecursive: boolean, userNamespace: number): number {
+	const fd = native.cloneTree(path, isRecursive);
+	if (fd < 0) throw HostError.errno(`Clone the mount of ${path}`, -fd);
+	const error = native.setMountAttributes(fd, MOUNT_ATTR_IDMAP | (isReadOnly ? MOUNT_ATTR_RDONLY : 0), 0, userNamespace, isRecursive);
+	if (error >= 0) return fd;
+	native.close(fd);
+	throw HostError.errno(`Map the ids of ${path} (does its file system support idmapped mounts?)`, -error);
+}

@@ -1,0 +1,114 @@
+import { CAP_NUMBERS } from '../../kernel/abi/capability-names.js';
+import { Container } from '../../kernel/container.js';
+import { createDevFileSystem } from '../../kernel/fs/dev/dev-file-system.js';
+import { HostFileSystem } from '../../kernel/fs/host/host-file-system.js';
+import { ProcFileSystem } from '../../kernel/fs/proc/proc-file-system.js';
+import { SysFileSystem } from '../../kernel/fs/sys/sys-file-system.js';
+import { TmpFileSystem } from '../../kernel/fs/tmpfs/tmp-file-system.js';
+import type { Kernel } from '../../kernel/kernel.js';
+import { CapabilitySet, type Credentials, initialCredentials } from '../../kernel/task/credentials.js';
+import type { FileSystem } from '../../kernel/vfs/inode.js';
+import { MountNamespace, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_RELATIME } from '../../kernel/vfs/mount.js';
+import type { Config, MountConfig, ProcessConfig } from '../../oci/config.js';
+import { SetupWalk } from './setup-walk.js';
+
+const MIB = 1 << 20;
+
+/** Builds a container's tree of mounts from its config. `trees` are the descriptors that the front end sent: root, then one per bind mount. */
+export function buildContainer(kernel: Kernel, id: string, config: Config, trees: readonly number[]): Container {
+	const rootFs = new HostFileSystem(take(trees, 0, 'the root file system'), 'ext4', true, false, false);
+	const namespace = new MountNamespace(rootFs, MS_RELATIME | (config.root.readonly ? MS_RDONLY : 0), '/dev/root');
+	const container = new Container(kernel, id, namespace, config.hostname, config.domainname);
+	const walk = new SetupWalk(namespace);
+	let bind = 1;
+	for (const mount of config.mounts) {
+		const treeFd = mount.type === 'bind' ? take(trees, bind++, `the source of ${mount.destination}`) : -1;
+		attach(namespace, walk, container, mount, treeFd);
+	}
+	for (const path of config.linux.readonlyPaths) remountReadOnly(namespace, walk, path);
+	for (const path of config.linux.maskedPaths) mask(namespace, walk, path);
+	return container;
+}
+
+function take(trees: readonly number[], index: number, what: string): number {
+	const fd = trees[index];
+	if (fd === undefined) throw new Error(`Build the container: no descriptor came for ${what}`);
+	return fd;
+}
+
+function attach(namespace: MountNamespace, walk: SetupWalk, container: Container, mount: MountConfig, treeFd: number): void {
+	const { fs, options } = fileSystem(container, mount, treeFd);
+	const isFile = !fs.root.isDirectory;
+	const place = walk.make(mount.destination, isFile);
+	namespace.attach(place.mount, place.dentry, fs, mount.flags, mount.source, options);
+}
+
+interface MountedFileSystem {
+	readonly fs: FileSystem;
+	readonly options: string;
+
+
+}
+
+function fileSystem(container: Container, mount: MountConfig, treeFd: number): MountedFileSystem {
+	switch (mount.type) {
+		case 'proc':
+			return { fs: new ProcFileSystem(container), options: '' };
+		case 'sysfs':
+			return { fs: new SysFileSystem(), options: '' };
+		case 'bind':
+			return { fs: new HostFileSystem(treeFd, 'ext4', false, (mount.flags & MS_RDONLY) !== 0, true), options: '' };
+		case 'tmpfs':
+		case 'devpts':
+		case 'mqueue':
+		case 'cgroup':
+			break;
+	}
+	if (mount.type === 'tmpfs' && mount.destination === '/dev') return { fs: createDevFileSystem(), options: 'size=65536k,mode=755' };
+	const sizeBytes = mount.sizeBytes ?? 64 * MIB;
+	const mode = mount.mode ?? (mount.type === 'tmpfs' ? 0o1777 : 0o755);
+	const fs = new TmpFileSystem({ sizeBytes, inodes: 65536, mode, uid: mount.uid, gid: mount.gid });
+	return { fs, options: `size=${sizeBytes / 1024}k,mode=${mode.toString(8)}` };
+}
+
+function remountReadOnly(namespace: MountNamespace, walk: SetupWalk, path: string): void {
+	const place = walk.find(path);
+	if (place === null) return;
+	const { mount, dentry } = place;
+	namespace.attach(mount, dentry, mount.fs, mount.flags | MS_RDONLY, mount.source, mount.options, dentry);
+}
+
+/** What is masked is covered: a directory by an empty one, a file by /dev/null. */
+function mask(namespace: MountNamespace, walk: SetupWalk, path: string): void {
+	const place = walk.find(path);
+	if (place === null) return;
+	const flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	if (place.dentry.inode!.isDirectory) {
+		const empty = new TmpFileSystem({ sizeBytes: 0, inodes: 1, mode: 0o755, uid: 0, gid: 0 });
+		namespace.attach(place.mount, place.dentry, empty, flags, 'tmpfs', 'size=0k');
+		return;
+	}
+	const nullDevice = walk.find('/dev/null');
+	if (nullDevice === null) return;
+	namespace.attach(place.mount, place.dentry, nullDevice.mount.fs, MS_RDONLY | MS_NOSUID | MS_NOEXEC, 'devtmpfs', '', nullDevice.dentry);
+}
+
+/** Credentials of a process of the container, config.json's `process.user` and `process.capabilities`. */
+export function processCredentials(process: ProcessConfig): Credentials {
+	const { capabilities } = process;
+	const set = (names: readonly string[]): CapabilitySet => CapabilitySet.of(names.map((name) => CAP_NUMBERS.get(name)!));
+	return initialCredentials(
+		process.user.uid,
+		process.user.gid,
+		process.user.additionalGids,
+		{
+			permitted: set(capabilities.permitted),
+			effective: set(capabilities.effective),
+			inheritable: set(capabilities.inheritable),
+			bounding: set(capabilities.bounding),
+			ambient: set(capabilities.ambient),
+		},
+		process.noNewPrivileges,
+	);
+}
+

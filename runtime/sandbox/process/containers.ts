@@ -1,0 +1,222 @@
+import { native } from '../../native.js';
+import { O_CLOEXEC, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from '../../kernel/abi/fcntl.js';
+import { RLIMIT_CORE, RLIMIT_CPU, RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_STACK } from '../../kernel/abi/resource.js';
+import { SIGKILL } from '../../kernel/abi/signal-numbers.js';
+import type { Container } from '../../kernel/container.js';
+import { HostStream } from '../../kernel/fs/host/host-stream.js';
+import type { Kernel } from '../../kernel/kernel.js';
+import type { Credentials } from '../../kernel/task/credentials.js';
+import { DescriptorTable } from '../../kernel/vfs/descriptor-table.js';
+import { FileSystemContext } from '../../kernel/task/file-system-context.js';
+import { registerSpawned } from '../../kernel/task/identify.js';
+import { Limits } from '../../kernel/task/limits.js';
+import { NATIVE_CWD } from '../../kernel/task/native-root.js';
+import { Task } from '../../kernel/task/task.js';
+import { ThreadGroup } from '../../kernel/task/thread-group.js';
+import { Path } from '../../kernel/vfs/path.js';
+import { pathWalk, WALK_FOLLOW } from '../../kernel/vfs/path-walk.js';
+import { checkPermission, MAY_EXEC } from '../../kernel/vfs/permission.js';
+import type { Config, ProcessConfig } from '../../oci/config.js';
+import { buildContainer, processCredentials } from './container-setup.js';
+
+/** Core files are never written, and a host's pipe handler is not run either: 1, not 0 (facts about RLIMIT_CORE). */
+const NATIVE_CORE_LIMIT = 1;
+const NATIVE_MEMLOCK_BYTES = 8 << 20;
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** A failure that the user is to read. */
+export class SetupError extends Error {}
+
+/** One process that the front end asked for: a container's init, or an exec. */
+interface Started {
+	status: number | null;
+	readonly waiting: ((status: number) => void)[];
+}
+
+/** What `create` prepared and `start` runs. */
+interface Prepared {
+	readonly container: Container;
+	readonly config: Config;
+	readonly stdio: readonly number[];
+	init: Started | null;
+	readonly execs: Map<string, Started>;
+}
+
+/** The pod's containers, as the front end names them. */
+export class Containers {
+	private readonly prepared = new Map<string, Prepared>();
+	private nextListener = 1;
+	private nextExec = 1;
+
+	constructor(
+		private readonly kernel: Kernel,
+		private readonly nativeRootFd: number,
+		private readonly filter: Uint8Array,
+		/** Told when no container is left alive. */
+		private readonly onIdle: (status: number) => void,
+	) {}
+
+	get(id: string): Prepared {
+		const found = this.prepared.get(id);
+		if (found === undefined) throw new SetupError(`no container ${JSON.stringify(id)} in this sandbox`);
+		return found;
+	}
+
+	/** Builds the container's tree; `fds` are the root, the bind mounts' sources, stdin, stdout, stderr. */
+	create(id: string, config: Config, fds: readonly number[]): void {
+		const stdio = fds.slice(-3);
+		const container = buildContainer(this.kernel, id, config, fds.slice(0, -3));
+		this.kernel.containers.set(id, container);
+		const prepared = { container, config, stdio, init: null, execs: new Map() };
+		// Linux finds a missing program at create: so does runc.
+		this.findProgram(container, config.process, processCredentials(config.process));
+		this.prepared.set(id, prepared);
+	}
+
+	start(id: string): void {
+		const prepared = this.get(id);
+		if (prepared.init !== null) throw new SetupError(`container ${JSON.stringify(id)} was started already`);
+		prepared.init = this.spawn(prepared.container, prepared.config.process, prepared.stdio, null);
+		prepared.init.waiting.push((status) => this.onIdle(status));
+	}
+
+	exec(id: string, process: ProcessConfig, stdio: readonly number[]): string {
+		const prepared = this.get(id);
+		const init = prepared.container.init;
+		if (init === null || init.isDead) throw new SetupError(`container ${JSON.stringify(id)} is not running`);
+		const execId = `${this.nextExec++}`;
+		prepared.execs.set(execId, this.spawn(prepared.container, process, stdio, init));
+		return execId;
+	}
+
+	signal(id: string, signal: number, all: boolean): void {
+		const { container } = this.get(id);
+		const init = container.init;
+		if (init === null || init.isDead) throw new SetupError(`container ${JSON.stringify(id)} is not running`);
+		if (!all) this.kernel.signals.sendToGroup(init, signal);
+		else for (const group of [...container.groups.values()]) this.kernel.signals.sendToGroup(group, signal);
+	}
+
+	/** Calls `then` with the wait status of init (or an exec) once it has ended. */
+	wait(id: string, execId: string, then: (status: number) => void): void {
+		const prepared = this.get(id);
+		const started = execId === '' ? prepared.init : (prepared.execs.get(execId) ?? null);
+		if (started === null) throw new SetupError(`container ${JSON.stringify(id)} was not started`);
+		if (started.status !== null) then(started.status);
+		else started.waiting.push(then);
+	}
+
+	/** Ends every guest: the sandbox process is about to go. */
+	killAll(): void {
+		for (const { container } of this.prepared.values()) {
+			if (container.init !== null && !container.init.isDead) native.sendSignal(container.init.pid, -1, SIGKILL);
+		}
+	}
+
+	private spawn(container: Container, process: ProcessConfig, stdio: readonly number[], join: ThreadGroup | null): Started {
+		const credentials = processCredentials(process);
+		const program = this.findProgram(container, process, credentials);
+		const limits = new Limits();
+		for (const { resource, soft, hard } of process.rlimits) limits.set(resource, soft, hard);
+		const cookie = this.kernel.forks.newCookie();
+		const files = new DescriptorTable();
+		const maximum = this.kernel.maxDescriptors;
+		for (let fd = 0; fd < 3; fd++) {
+			const description = new HostStream(this.kernel, stdio[fd]!, fd === 0 ? O_RDONLY : stdio[fd] === stdio[0] ? O_RDWR : O_WRONLY);
+			files.add(description, false, 3);
+		}
+		const { pid, failedStep } = native.spawn({
+			listener: this.listenerKey(),
+			filter: this.filter,
+			rootFd: this.nativeRootFd,
+			cwd: NATIVE_CWD,
+			path: '/x',
+			argv: process.args,
+			envp: process.env,
+			insideUid: 0,
+			insideGid: 0,
+			limits: [
+				[RLIMIT_CORE, NATIVE_CORE_LIMIT, NATIVE_CORE_LIMIT],
+				[RLIMIT_MEMLOCK, NATIVE_MEMLOCK_BYTES, NATIVE_MEMLOCK_BYTES],
+				[RLIMIT_NOFILE, maximum, maximum],
+				[RLIMIT_STACK, limits.soft[RLIMIT_STACK]!, -1],
+				...(Number.isFinite(limits.soft[RLIMIT_CPU]!) ? [[RLIMIT_CPU, limits.soft[RLIMIT_CPU]!, -1] as const] : []),
+			],
+			joinPid: join?.pid ?? 0,
+			netnsFd: -1,
+			cookie,
+		});
+		if (pid < 0) throw new SetupError(`start the first process: ${failedStep ?? 'spawn'}: errno ${-pid}`);
+		const root = container.rootPath;
+		const fs = new FileSystemContext(root, this.directory(container, process, credentials), process.user.umask);
+		const inheritance = { container, parentPid: 0, parent: null, files, fs, limits, credentials };
+		const group = registerSpawned(this.kernel, pid, cookie, inheritance);
+		if (group === null) throw new SetupError('start the first process: it died at once');
+		const started: Started = { status: null, waiting: [] };
+		group.isSpawned = true;
+		group.spawn = { path: program, name: process.args[0]!.includes('/') ? process.args[0]! : pathName(program) };
+		group.onEnd = (status) => {
+			started.status = status;
+			for (const then of started.waiting.splice(0)) then(status);
+		};
+		if (join === null) {
+			container.init = group;
+			container.pidNamespaceFd = native.openNamespace(pid, 'pid');
+		}
+		return started;
+	}
+
+	private listenerKey(): number {
+		return this.nextListener++;
+	}
+
+	/** Looks the program up as execvp(3) does, with the process's own rights and environment. */
+	private findProgram(container: Container, process: ProcessConfig, credentials: Credentials): Path {
+		const name = process.args[0]!;
+		const task = this.setupTask(container, credentials);
+		task.group.fs.cwd = this.directory(container, process, credentials);
+		const search = process.env.find((variable) => variable.startsWith('PATH='))?.slice(5) ?? DEFAULT_PATH;
+		const candidates = name.includes('/') ? [name] : search.split(':').map((folder) => `${folder === '' ? '.' : folder}/${name}`);
+		let why = `executable file not found in $PATH`;
+		for (const candidate of candidates) {
+			const bytes = Buffer.from(candidate, 'utf8').latin1Slice();
+			const error = pathWalk.walk(task, task.fs.cwd, bytes, WALK_FOLLOW);
+			if (error < 0) {
+				if (name.includes('/')) why = error === -2 ? 'no such file or directory' : `errno ${-error}`;
+				continue;
+			}
+			const path = pathWalk.path;
+			if (!path.dentry.inode!.isRegular || checkPermission(path.dentry.inode!, MAY_EXEC, credentials) < 0) {
+				why = 'permission denied';
+				continue;
+			}
+			return path;
+		}
+		throw new SetupError(`exec: ${JSON.stringify(name)}: ${why}`);
+	}
+
+	private directory(container: Container, process: ProcessConfig, credentials: Credentials): Path {
+		const task = this.setupTask(container, credentials);
+		const error = pathWalk.walk(task, container.rootPath, Buffer.from(process.cwd, 'utf8').latin1Slice(), WALK_FOLLOW);
+		if (error === 0 && pathWalk.dentry.inode!.isDirectory) return pathWalk.path;
+		throw new SetupError(`process.cwd: ${JSON.stringify(process.cwd)} is no directory of the container (errno ${-error})`);
+	}
+
+	/** A task that is nobody's: whose rights a walk has before the process exists. */
+	private setupTask(container: Container, credentials: Credentials): Task {
+		const fs = new FileSystemContext(container.rootPath, container.rootPath, 0o022);
+		const group = new ThreadGroup(container, 0, 0, 0, new DescriptorTable(), fs, new Limits(), credentials);
+		return new Task(this.kernel, group, 0, credentials);
+	}
+}
+
+function pathName(path: Path): string {
+	let text = '';
+	for (let dentry = path.dentry; dentry.parent !== null; dentry = dentry.parent) text = `/${dentry.name}${text}`;
+	return text;
+}
+
+/** The directory that guests have as their native root. */
+export function openNativeRoot(): number {
+	return native.openat2(-100, '/guest', O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0);
+}

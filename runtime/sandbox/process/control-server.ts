@@ -1,0 +1,126 @@
+import { isopod } from '../../../proto/generated/sandbox.js';
+import { EPOLLIN, EPOLLRDHUP } from '../../kernel/abi/poll-constants.js';
+import type { Kernel } from '../../kernel/kernel.js';
+import { native } from '../../native.js';
+import { parseConfig, parseProcess } from '../../oci/config.js';
+import { Section } from '../../oci/section.js';
+import { type Frame, FrameReader, receiveFrames, sendFrame } from '../frames.js';
+import type { Containers } from './containers.js';
+
+const { Request, Response } = isopod.sandbox;
+type RequestMessage = InstanceType<typeof Request>;
+
+/** Front ends connected at a time, at most. */
+const MAX_CONNECTIONS = 64;
+const COMM_BYTES = 64;
+
+/**
+ * The sandbox process's end of the control channel: accepts front ends on an inherited listening socket and serves their calls within the loop.
+ */
+export class ControlServer {
+	private connections = 0;
+
+	constructor(
+		private readonly kernel: Kernel,
+		private readonly containers: Containers,
+		private readonly listenFd: number,
+	) {
+		native.setNonBlocking(listenFd, true);
+		const key = kernel.endpoints.add({ onEvent: () => this.accept() });
+		native.watch(listenFd, key, EPOLLIN);
+		this.accept();
+	}
+
+	private accept(): void {
+		for (;;) {
+			const fd = native.acceptUnix(this.listenFd);
+			if (fd < 0) return;
+			if (this.connections >= MAX_CONNECTIONS) native.close(fd);
+			else this.serve(fd);
+		}
+	}
+
+	private serve(fd: number): void {
+		this.connections++;
+		const reader = new FrameReader();
+		const close = (): void => {
+			native.unwatch(fd);
+			this.kernel.endpoints.remove(key);
+			reader.close();
+			native.close(fd);
+			this.connections--;
+			isOpen = false;
+		};
+		let isOpen = true;
+		const receive = (): void => {
+			let frames: Frame[] | null;
+			try {
+				frames = receiveFrames(fd, reader);
+				for (const frame of frames ?? []) this.answer(frame, (response) => isOpen && sendFrame(fd, Response.encode(response).finish()));
+			} catch (error) {
+				this.kernel.log('error', `Serve a front end: ${String(error)}`);
+				frames = null;
+			}
+			if (frames === null && isOpen) close();
+		};
+		const key = this.kernel.endpoints.add({ onEvent: receive });
+		native.setNonBlocking(fd, true);
+		native.watch(fd, key, EPOLLIN | EPOLLRDHUP);
+		receive();
+	}
+
+	private answer(frame: Frame, send: (response: InstanceType<typeof Response>) => unknown): void {
+		const request = Request.decode(frame.body);
+		const { id } = request;
+		try {
+			const fields = this.call(request, frame.fds, (status) => send(Response.create({ id, status })));
+			if (fields !== null) send(Response.create({ id, ...fields }));
+		} catch (error) {
+			for (const fd of frame.fds) native.close(fd);
+			send(Response.create({ id, error: error instanceof Error ? error.message : String(error) }));
+		}
+	}
+
+	/** Serves one call: the response's fields, or null when `later` is to answer. */
+	private call(request: RequestMessage, fds: readonly number[], later: (status: number) => void): object | null {
+		const { containers } = this;
+		if (request.create) {
+			containers.create(request.create.containerId!, parseConfig(JSON.parse(request.create.config!)), fds);
+			return {};
+		}
+		if (request.start) {
+			containers.start(request.start.containerId!);
+			return {};
+		}
+		if (request.exec) {
+			const process = parseProcess(new Section(JSON.parse(request.exec.process!), 'process'));
+			return { execId: containers.exec(request.exec.containerId!, process, fds) };
+		}
+		if (request.signal) {
+			containers.signal(request.signal.containerId!, request.signal.signal!, request.signal.all ?? false);
+			return {};
+		}
+		if (request.wait) {
+			containers.wait(request.wait.containerId!, request.wait.execId ?? '', later);
+			return null;
+		}
+		if (request.processes) return { processes: this.processes(request.processes.containerId!) };
+		if (request.counts) return { counts: this.counts(request.counts.containerId!) };
+		throw new Error('a call that this sandbox process does not know');
+	}
+
+	private processes(id: string): object[] {
+		const { container } = this.containers.get(id);
+		const comm = Buffer.alloc(COMM_BYTES);
+		return [...container.groups.values()].map((group) => {
+			const length = native.readProcFile(`${group.pid}/comm`, comm);
+			return { pid: container.insideId(group.pid), outsidePid: group.pid, command: length > 0 ? comm.latin1Slice(0, length).trimEnd() : '?' };
+		});
+	}
+
+	private counts(id: string): object {
+		const { trapped, continued, lent, missing } = this.containers.get(id).container.counts;
+		return { trapped, continued, lent, missing: [...missing].map(([name, count]) => ({ name, count })) };
+	}
+}
+
