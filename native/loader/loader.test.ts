@@ -77,7 +77,7 @@ t.test('the stack is executable only for a program that asks', async (t) => {
 t.test('a program starts with the registers that execve leaves', async (t) => {
 	for (const flags of [['-static'], ['-static-pie', '-fpie']]) {
 		const program = compile('gcc', 'entry', 'entry.c', [...flags, '-nostdlib', '-fno-stack-protector']);
-		t.same(loaded(program), onHost(program), flags[0]);
+		t.same(loaded(program), onHost(program), flags.join(' '));
 	}
 });
 

@@ -19,6 +19,7 @@ const program = new Command('isopod')
 	.addOption(new Option('--log-format <format>', 'format of the log').choices(['text', 'json']).default('json'))
 	.option('--debug', 'log more')
 	.addOption(new Option('--systemd-cgroup').hideHelp())
+	.enablePositionalOptions()
 	.exitOverride()
 	.showHelpAfterError('(add --help for the command\'s options)');
 
@@ -113,8 +114,6 @@ program
 program.command('check').description('check whether this host has what is needed').action(() => {
 	process.exitCode = checkHost();
 });
-
-program.enablePositionalOptions();
 
 function collect(value: string, before: string[]): string[] {
 	return [...before, value];

@@ -1,191 +1,230 @@
-import { native } from '../../native.js';
 import { EBADF, EFAULT, EINVAL } from '../abi/errno.js';
+import { O_PATH } from '../abi/fcntl.js';
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, POLLRDBAND, POLLRDNORM, POLLWRBAND, POLLWRNORM } from '../abi/poll-constants.js';
 import { RLIMIT_NOFILE } from '../abi/resource.js';
-import { copyInSignalMask, copyInTimeout, setDeadlineMs } from '../event/poll-wait.js';
+import { eventFilter, PollSet, pollDescription } from '../event/poll-set.js';
+import { takeSignalMask } from '../event/signal-mask-reader.js';
+import { readTimeout, setTimeoutOf, timeoutOfMs, writeTimeLeft } from '../event/timeout-argument.js';
 import { BLOCKED } from '../task/blocked.js';
 import type { Task } from '../task/task.js';
 import { copyIn, copyInBytes, copyOut, copyOutBytes, scratch, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
 
-// --- poll ----------------------------------------------------------------------------------------------------------
+// --- poll ---------------------------------------------------------------------------------------------------------
 
 const POLLFD_BYTES = 8;
-
-/** The guest's pollfd array, fetched once. */
-class PollSet {
-	constructor(
-		readonly fds: Int32Array,
-		readonly events: Int16Array,
-	) {}
-}
+const REVENTS = 6;
 
 /** poll(2). */
 export function sysPoll(task: Task, trap: Trap): number {
-	if (trap.isFirstRun) setDeadlineMs(task, trap.int(2));
-	return poll(task, trap, trap.int(2) === 0);
+	return poll(task, trap, timeoutOfMs(trap.int(2)));
 }
 
-/** ppoll(2). The time left is written back, as Linux does. */
+/** ppoll(2): Linux's, which stores the time left. */
 export function sysPpoll(task: Task, trap: Trap): number {
-	let isPolling = false;
-	if (trap.isFirstRun) {
-		const timeoutNs = copyInTimeout(task, trap.size(2));
-		if (timeoutNs < -1) return timeoutNs;
-		isPolling = timeoutNs === 0;
-		if (timeoutNs > 0) task.setDeadline(native.monotonicNs() + timeoutNs);
-		const error = copyInSignalMask(task, trap.size(3), trap.size(4));
-		if (error < 0) return error;
-	}
-	const result = poll(task, trap, isPolling);
-	if (result !== BLOCKED && trap.deadlineNs >= 0) copyOutRemaining(task, trap, trap.size(2), 1);
+	const timeoutNs = trap.state instanceof PollSet ? trap.state.timeoutNs : readTimeout(task, trap.size(2));
+	if (timeoutNs < 0) return timeoutNs;
+	const error = takeSignalMask(task, trap.size(3), trap.size(4));
+	if (error < 0) return error;
+	const result = poll(task, trap, timeoutNs);
+	if (result !== BLOCKED) writeTimeLeft(task, trap.size(2), timeoutNs);
 	return result;
 }
 
-function copyOutRemaining(task: Task, trap: Trap, address: number, unitNs: number): void {
-	const left = Math.max(0, trap.deadlineNs - native.monotonicNs());
-	const seconds = Math.floor(left / 1e9);
-	scratchView.setUint32(0, seconds % 0x1_0000_0000, true);
-	scratchView.setUint32(4, Math.floor(seconds / 0x1_0000_0000), true);
-	scratchView.setUint32(8, Math.floor((left - seconds * 1e9) / unitNs), true);
-	scratchView.setUint32(12, 0, true);
-	// A timeout in read-only memory is no error.
-	copyOut(task.tid, address, 16);
+function poll(task: Task, trap: Trap, timeoutNs: number): number {
+	const address = trap.size(0);
+	const count = trap.uint(1);
+	return trap.state instanceof PollSet ? pollAgain(task, trap, trap.state, address, count) : pollFirst(task, trap, address, count, timeoutNs);
 }
 
-function poll(task: Task, trap: Trap, isPolling: boolean): number {
-	const count = trap.uint(1);
-	if (trap.state === null) {
-		if (count > task.group.limits.soft[RLIMIT_NOFILE]!) return -EINVAL;
-		const bytes = Buffer.allocUnsafe(count * POLLFD_BYTES);
-		const error = copyInBytes(task.tid, trap.size(0), bytes, 0, bytes.length);
-		if (error < 0) return error;
-		const set = new PollSet(new Int32Array(count), new Int16Array(count));
-		for (let i = 0; i < count; i++) {
-			set.fds[i] = bytes.readInt32LE(i * POLLFD_BYTES);
-			set.events[i] = bytes.readInt16LE(i * POLLFD_BYTES + 4);
-		}
-		trap.state = set;
-	}
-	const { fds, events } = trap.state as PollSet;
-	const answer = count * POLLFD_BYTES <= scratch.length ? scratch : Buffer.allocUnsafe(count * POLLFD_BYTES);
+/** The array of a poll that doesn't fit the scratch buffer; grown as needed. */
+let largeArray = Buffer.alloc(0);
+
+/** Copies the guest's array in: where it is now, or -errno. */
+function readArray(task: Task, address: number, bytes: number): Buffer | number {
+	if (bytes <= scratch.length) return copyIn(task.tid, address, bytes) || scratch;
+	if (largeArray.length < bytes) largeArray = Buffer.alloc(bytes);
+	return copyInBytes(task.tid, address, largeArray, 0, bytes) || largeArray;
+}
+
+function pollFirst(task: Task, trap: Trap, address: number, count: number, timeoutNs: number): number {
+	if (count > task.group.limits.soft[RLIMIT_NOFILE]!) return -EINVAL;
+	const bytes = count * POLLFD_BYTES;
+	const array = count === 0 ? scratch : readArray(task, address, bytes);
+	if (typeof array === 'number') return array;
 	let ready = 0;
-	for (let i = 0; i < count; i++) {
-		let revents = 0;
-		const fd = fds[i]!;
-		if (fd >= 0) {
-			const description = task.file(fd);
-			revents = description === null ? POLLNVAL : description.poll() & (events[i]! | POLLERR | POLLHUP);
-			if (revents !== 0) ready++;
-		}
-		const at = i * POLLFD_BYTES;
-		answer.writeInt32LE(fd, at);
-		answer.writeInt16LE(events[i]!, at + 4);
-		answer.writeInt16LE(revents, at + 6);
+	for (let at = 0; at < bytes; at += POLLFD_BYTES) {
+		const fd = array.readInt32LE(at);
+		const revents = fd < 0 ? 0 : pollDescription(task.file(fd), eventFilter(array.readUInt16LE(at + 4)));
+		array.writeUInt16LE(revents, at + REVENTS);
+		if (revents !== 0) ready++;
 	}
-	if (ready === 0 && !isPolling && !trap.hasTimedOut) {
-		for (let i = 0; i < count; i++) {
-			const description = fds[i]! >= 0 ? task.file(fds[i]!) : null;
-			if (description !== null) task.waitOn(description.waiters, (events[i]! & 0xffff) | POLLERR | POLLHUP);
-		}
+	// A mask may let a pending signal through: that is found as the call blocks, if only for a moment.
+	const mustBlock = ready === 0 && (timeoutNs > 0 || (trap.signalMask !== null && task.group.signalsSent > 0));
+	if (!mustBlock) return writeArray(task, address, array, bytes, ready);
+	const set = new PollSet();
+	set.timeoutNs = timeoutNs;
+	for (let at = 0; at < bytes; at += POLLFD_BYTES) {
+		const fd = array.readInt32LE(at);
+		set.add(fd < 0 ? null : task.file(fd), eventFilter(array.readUInt16LE(at + 4)));
+	}
+	trap.state = set;
+	setTimeoutOf(task, timeoutNs);
+	set.wait(task);
+	return BLOCKED;
+}
+
+function pollAgain(task: Task, trap: Trap, set: PollSet, address: number, count: number): number {
+	let ready = 0;
+	for (let i = 0; i < count; i++) if (set.poll(i) !== 0) ready++;
+	if (ready === 0 && !trap.hasTimedOut) {
+		set.wait(task);
 		return BLOCKED;
 	}
-	const error = copyOutBytes(task.tid, trap.size(0), answer, count * POLLFD_BYTES);
+	// Only `revents` are the call's to change: what another thread has done to the rest of the array meanwhile stays.
+	const bytes = count * POLLFD_BYTES;
+	const array = count === 0 ? scratch : readArray(task, address, bytes);
+	if (typeof array === 'number') return array;
+	for (let i = 0; i < count; i++) array.writeUInt16LE(set.poll(i), i * POLLFD_BYTES + REVENTS);
+	return writeArray(task, address, array, bytes, ready);
+}
+
+/** Stores the `revents`: from the first to the last. */
+function writeArray(task: Task, address: number, array: Buffer, bytes: number, ready: number): number {
+	if (bytes === 0) return ready;
+	const length = bytes - REVENTS;
+	const error = array === scratch ? copyOut(task.tid, address + REVENTS, length, REVENTS) : copyOutBytes(task.tid, address, array, bytes);
 	return error < 0 ? error : ready;
 }
 
-// --- select --------------------------------------------------------------------------------------------------------
+// --- select -------------------------------------------------------------------------------------------------------
 
-/** What select(2) means by readable, writable, exceptional (fs/select.c). */
-const SELECT_EVENTS = [POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR, POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR, POLLPRI];
+const SELECT_IN = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR | POLLNVAL;
+const SELECT_OUT = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR | POLLNVAL;
+const SELECT_EXCEPTION = POLLPRI | POLLNVAL;
+const SELECT_EVENTS = [SELECT_IN, SELECT_OUT, SELECT_EXCEPTION] as const;
 
-/** The guest's three fd_sets, fetched once; absent ones are null. */
-class SelectSet {
-	constructor(
-		readonly count: number,
-		readonly sets: readonly (Buffer | null)[],
-	) {}
+/** A select(2): what it waits for, by descriptor. */
+class SelectSet extends PollSet {
+	/** Descriptors, ascending, and which of the three sets each is in (bit 0 to 2). */
+	readonly fds: number[] = [];
+	readonly sets: number[] = [];
+	/** Length of each set, in bytes. */
+	setBytes = 0;
+
+	override dispose(): void {
+		super.dispose();
+		this.fds.length = this.sets.length = 0;
+	}
 }
 
-/** select(2): microseconds. */
+/** select(2): Linux's, which stores the time left. */
 export function sysSelect(task: Task, trap: Trap): number {
-	return select(task, trap, 1000);
-}
-
-/** pselect6(2): the last argument points to a sigset and its size. */
-export function sysPselect6(task: Task, trap: Trap): number {
-	if (trap.isFirstRun && trap.size(5) !== 0) {
-		const error = copyIn(task.tid, trap.size(5), 16);
-		if (error < 0) return error;
-		const address = scratchView.getUint32(4, true) * 0x1_0000_0000 + scratchView.getUint32(0, true);
-		const size = scratchView.getUint32(12, true) * 0x1_0000_0000 + scratchView.getUint32(8, true);
-		const failed = copyInSignalMask(task, address, size);
-		if (failed < 0) return failed;
-	}
-	return select(task, trap, 1);
-}
-
-function select(task: Task, trap: Trap, unitNs: number): number {
-	let isPolling = false;
-	if (trap.isFirstRun) {
-		const timeoutNs = copyInTimeout(task, trap.size(4), unitNs);
-		if (timeoutNs < -1) return timeoutNs;
-		isPolling = timeoutNs === 0;
-		if (timeoutNs > 0) task.setDeadline(native.monotonicNs() + timeoutNs);
-		const count = trap.int(0);
-		if (count < 0) return -EINVAL;
-		const sets = copyInSets(task, trap, Math.min(count, Math.max(64, task.files.size)));
-		if (typeof sets === 'number') return sets;
-		trap.state = sets;
-	}
-	const result = pollSets(task, trap, isPolling);
-	if (result !== BLOCKED && trap.deadlineNs >= 0) copyOutRemaining(task, trap, trap.size(4), unitNs);
+	const timeoutNs = trap.state instanceof SelectSet ? trap.state.timeoutNs : readTimeout(task, trap.size(4), true);
+	if (timeoutNs < 0) return timeoutNs;
+	const result = select(task, trap, timeoutNs);
+	if (result !== BLOCKED) writeTimeLeft(task, trap.size(4), timeoutNs, true);
 	return result;
 }
 
-function copyInSets(task: Task, trap: Trap, count: number): SelectSet | number {
-	const bytes = ((count + 63) >> 6) << 3;
-	const sets: (Buffer | null)[] = [];
-	for (let i = 0; i < 3; i++) {
-		const address = trap.size(1 + i);
-		if (address === 0) {
-			sets.push(null);
-			continue;
-		}
-		const set = Buffer.alloc(bytes);
-		if (copyInBytes(task.tid, address, set, 0, bytes) < 0) return -EFAULT;
-		sets.push(set);
+/** pselect6(2): its last argument points to the mask's address and size. */
+export function sysPselect6(task: Task, trap: Trap): number {
+	const timeoutNs = trap.state instanceof SelectSet ? trap.state.timeoutNs : readTimeout(task, trap.size(4));
+	if (timeoutNs < 0) return timeoutNs;
+	if (trap.isFirstRun && trap.size(5) !== 0) {
+		if (copyIn(task.tid, trap.size(5), 16) < 0) return -EFAULT;
+		const address = scratchView.getUint32(4, true) * 0x1_0000_0000 + scratchView.getUint32(0, true);
+		const sizeBytes = scratchView.getUint32(12, true) * 0x1_0000_0000 + scratchView.getUint32(8, true);
+		const error = takeSignalMask(task, address, sizeBytes);
+		if (error < 0) return error;
 	}
-	return new SelectSet(count, sets);
+	const result = select(task, trap, timeoutNs);
+	if (result !== BLOCKED) writeTimeLeft(task, trap.size(4), timeoutNs);
+	return result;
 }
 
-function pollSets(task: Task, trap: Trap, isPolling: boolean): number {
-	const { count, sets } = trap.state as SelectSet;
-	const results = sets.map((set) => (set === null ? null : Buffer.alloc(set.length)));
+/** Bits per word of an fd_set. */
+const WORD_BITS = 64;
+const WORD_BYTES = 8;
+/** Three sets have to fit the scratch buffer. */
+const MAX_SELECTED = Math.floor(scratch.length / (SELECT_EVENTS.length * WORD_BYTES)) * WORD_BITS;
+
+/** For calls that don't block, one after the other. */
+let spareSet: SelectSet | null = null;
+
+function select(task: Task, trap: Trap, timeoutNs: number): number {
+	if (trap.int(0) < 0) return -EINVAL;
+	if (trap.state instanceof SelectSet) return finishSelect(task, trap, trap.state, trap.hasTimedOut);
+	const set = spareSet ?? new SelectSet();
+	spareSet = null;
+	set.timeoutNs = timeoutNs;
+	// Descriptors that the table has no room for aren't looked at (fs/select.c, core_sys_select).
+	const room = Math.max(WORD_BITS, Math.ceil(task.files.size / WORD_BITS) * WORD_BITS);
+	const count = Math.min(trap.int(0), room, MAX_SELECTED);
+	set.setBytes = Math.ceil(count / WORD_BITS) * WORD_BYTES;
+	const mustBlock = timeoutNs > 0 || (trap.signalMask !== null && task.group.signalsSent > 0);
+	const result = readSets(task, trap, set, count) || finishSelect(task, trap, set, !mustBlock);
+	if (result === BLOCKED) {
+		trap.state = set;
+		setTimeoutOf(task, timeoutNs);
+	} else {
+		set.dispose();
+		spareSet = set;
+	}
+	return result;
+}
+
+/** Copies the three sets in and finds their descriptions. Errors: EFAULT, EBADF. */
+function readSets(task: Task, trap: Trap, set: SelectSet, count: number): number {
+	const { setBytes } = set;
+	for (let i = 0; i < SELECT_EVENTS.length; i++) {
+		const address = trap.size(1 + i);
+		if (address === 0 || setBytes === 0) scratch.fill(0, i * setBytes, (i + 1) * setBytes);
+		else if (copyIn(task.tid, address, setBytes, i * setBytes) < 0) return -EFAULT;
+	}
+	for (let byte = 0; byte * 8 < count; byte++) {
+		const inBits = scratch[byte]!;
+		const outBits = scratch[setBytes + byte]!;
+		const exceptionBits = scratch[2 * setBytes + byte]!;
+		if ((inBits | outBits | exceptionBits) === 0) continue;
+		for (let bit = 0; bit < 8 && byte * 8 + bit < count; bit++) {
+			const sets = ((inBits >> bit) & 1) | (((outBits >> bit) & 1) << 1) | (((exceptionBits >> bit) & 1) << 2);
+			if (sets === 0) continue;
+			const fd = byte * 8 + bit;
+			const description = task.file(fd);
+			if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
+			let events = POLLERR | POLLHUP;
+			for (let i = 0; i < SELECT_EVENTS.length; i++) if ((sets & (1 << i)) !== 0) events |= SELECT_EVENTS[i]!;
+			set.add(description, events);
+			set.fds.push(fd);
+			set.sets.push(sets);
+		}
+	}
+	return 0;
+}
+
+/** Looks at every descriptor: stores the three sets and counts their bits, or waits. */
+function finishSelect(task: Task, trap: Trap, set: SelectSet, isLast: boolean): number {
+	const { setBytes } = set;
+	scratch.fill(0, 0, SELECT_EVENTS.length * setBytes);
 	let ready = 0;
-	for (let fd = 0; fd < count; fd++) {
-		const at = fd >> 3;
-		const bit = 1 << (fd & 7);
-		if (!sets.some((set) => set !== null && (set[at]! & bit) !== 0)) continue;
-		const description = task.file(fd);
-		if (description === null) return -EBADF;
-		const events = description.poll();
-		for (let i = 0; i < 3; i++) {
-			if (sets[i] === null || (sets[i]![at]! & bit) === 0 || (events & SELECT_EVENTS[i]!) === 0) continue;
-			results[i]![at]! |= bit;
+	for (let entry = 0; entry < set.fds.length; entry++) {
+		const events = set.poll(entry);
+		if (events === 0) continue;
+		const fd = set.fds[entry]!;
+		for (let i = 0; i < SELECT_EVENTS.length; i++) {
+			if ((set.sets[entry]! & (1 << i)) === 0 || (events & SELECT_EVENTS[i]!) === 0) continue;
+			scratch[i * setBytes + (fd >> 3)]! |= 1 << (fd & 7);
 			ready++;
 		}
 	}
-	if (ready === 0 && !isPolling && !trap.hasTimedOut) {
-		for (let fd = 0; fd < count; fd++) {
-			let events = 0;
-			for (let i = 0; i < 3; i++) if (sets[i] !== null && (sets[i]![fd >> 3]! & (1 << (fd & 7))) !== 0) events |= SELECT_EVENTS[i]!;
-			if (events !== 0) task.waitOn(task.file(fd)!.waiters, events);
-		}
+	if (ready === 0 && !isLast) {
+		set.wait(task);
 		return BLOCKED;
 	}
-	for (let i = 0; i < 3; i++) {
-		if (results[i] !== null && copyOutBytes(task.tid, trap.size(1 + i), results[i]!) < 0) return -EFAULT;
+	for (let i = 0; i < SELECT_EVENTS.length; i++) {
+		const address = trap.size(1 + i);
+		if (address !== 0 && setBytes > 0 && copyOut(task.tid, address, setBytes, i * setBytes) < 0) return -EFAULT;
 	}
 	return ready;
 }

@@ -144,6 +144,7 @@ export class Signals {
 	private endUnderMask(task: Task, mask: SignalMaskArgument): void {
 		const { trap } = task;
 		task.unblock();
+		trap.dispose();
 		task.state = TaskState.InTrap;
 		const endpoint = {
 			onEvent: (kind: number): void => {

@@ -119,7 +119,7 @@ export class Dispatcher {
 		trap.deadlineNs = -1;
 		trap.hasTimedOut = false;
 		trap.isFirstRun = true;
-		trap.state = null;
+		if (trap.state !== null) trap.dispose();
 		trap.signalMask = null;
 		// A task whose trap died under a signal, or whose continued call came back, starts anew.
 		if (task.state === TaskState.Blocked) task.unblock();
