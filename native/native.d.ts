@@ -94,7 +94,15 @@ export declare function isTrapValid(listener: number, idLow: number, idHigh: num
  * end: 0 = continue the call, 1 = answer with `value`, 2 = leave the trap waiting.
  * A `Lent` record with `key` follows. If a step failed the trap is answered with `-EMFILE`-like errno of that step.
  */
-export declare function lend(key: number, listener: number, idLow: number, idHigh: number, pairs: Int32Array, end: number, value: number): void;
+export declare function lend(
+	key: number,
+	listener: number,
+	idLow: number,
+	idHigh: number,
+	pairs: Int32Array,
+	end: number,
+	value: number,
+): void;
 
 /** Watches a host descriptor (edge-triggered); `events` are EPOLL* bits. A second call for the same descriptor changes them. */
 export declare function watch(fd: number, key: number, events: number): number;
@@ -184,7 +192,14 @@ export declare function readProcFile(path: string, buffer: Uint8Array): number;
  * The signal has to be sent before. The guest's filter must leave `rt_sigsuspend` native. When no signal comes (another thread took it), the call is
  * restarted as it was after a second. With an error before the answer the trap is left waiting.
  */
-export declare function interruptUnderMask(key: number, listener: number, idLow: number, idHigh: number, tid: number, maskAddress: number): void;
+export declare function interruptUnderMask(
+	key: number,
+	listener: number,
+	idLow: number,
+	idHigh: number,
+	tid: number,
+	maskAddress: number,
+): void;
 
 // --- Guest memory -------------------------------------------------------------------------------------------------
 
@@ -203,8 +218,24 @@ export declare function guestToHost(fd: number, position: number, tid: number, a
 
 /** stat fields, in the order in which `fstat` and `fstatat` store them into the Float64Array. Times: seconds and nanoseconds apart. */
 export declare const enum StatField {
-	Dev = 0, Ino = 1, Mode = 2, Nlink = 3, Uid = 4, Gid = 5, Rdev = 6, Size = 7, Blksize = 8, Blocks = 9,
-	AtimeSec = 10, AtimeNsec = 11, MtimeSec = 12, MtimeNsec = 13, CtimeSec = 14, CtimeNsec = 15, BtimeSec = 16, BtimeNsec = 17,
+	Dev = 0,
+	Ino = 1,
+	Mode = 2,
+	Nlink = 3,
+	Uid = 4,
+	Gid = 5,
+	Rdev = 6,
+	Size = 7,
+	Blksize = 8,
+	Blocks = 9,
+	AtimeSec = 10,
+	AtimeNsec = 11,
+	MtimeSec = 12,
+	MtimeNsec = 13,
+	CtimeSec = 14,
+	CtimeNsec = 15,
+	BtimeSec = 16,
+	BtimeNsec = 17,
 }
 export declare const STAT_FIELDS: 18;
 
@@ -238,7 +269,13 @@ export declare function symlinkat(target: string | Uint8Array, dirFd: number, pa
 /** linkat(2) of the file an O_PATH or open descriptor names (through /proc/self/fd). */
 export declare function linkFd(fd: number, dirFd: number, path: string | Uint8Array): number;
 export declare function unlinkat(dirFd: number, path: string | Uint8Array, isDirectory: boolean): number;
-export declare function renameat2(oldDirFd: number, oldPath: string | Uint8Array, newDirFd: number, newPath: string | Uint8Array, flags: number): number;
+export declare function renameat2(
+	oldDirFd: number,
+	oldPath: string | Uint8Array,
+	newDirFd: number,
+	newPath: string | Uint8Array,
+	flags: number,
+): number;
 /** chmod of what an O_PATH descriptor names (fchmodat2 with AT_EMPTY_PATH, or through /proc/self/fd). */
 export declare function chmodFd(fd: number, mode: number): number;
 /** chown of what an O_PATH descriptor names (AT_EMPTY_PATH); -1 leaves an id. */
@@ -270,14 +307,27 @@ export declare function acceptUnix(fd: number): number;
 export declare function socketPair(fds: Int32Array): number;
 /** sendmsg(2)/recvmsg(2) with SCM_RIGHTS. Received descriptors are close-on-exec, stored into `fds`; their number in `fdCount[0]`. Bytes, 0 at the end of the stream, -EAGAIN, … */
 export declare function sendMessage(fd: number, buffer: Uint8Array, offset: number, length: number, fds: Int32Array): number;
-export declare function receiveMessage(fd: number, buffer: Uint8Array, offset: number, length: number, fds: Int32Array, fdCount: Int32Array): number;
+export declare function receiveMessage(
+	fd: number,
+	buffer: Uint8Array,
+	offset: number,
+	length: number,
+	fds: Int32Array,
+	fdCount: Int32Array,
+): number;
 
 // --- The front end (privileged) -------------------------------------------------------------------------------------
 
 /** open_tree(2) OPEN_TREE_CLONE of a path (AT_RECURSIVE with `isRecursive`): a detached mount. */
 export declare function cloneTree(path: string, isRecursive: boolean): number;
 /** mount_setattr(2) on a detached mount: MOUNT_ATTR_* to set and clear, an idmapping from `userNamespaceFd` (or -1). */
-export declare function setMountAttributes(treeFd: number, attrSet: number, attrClear: number, userNamespaceFd: number, isRecursive: boolean): number;
+export declare function setMountAttributes(
+	treeFd: number,
+	attrSet: number,
+	attrClear: number,
+	userNamespaceFd: number,
+	isRecursive: boolean,
+): number;
 export declare function umount(path: string, flags: number): number;
 
 // --- Confinement, clock, host -------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ function findInCheckout(): string {
 		try {
 			return require.resolve(candidate);
 		} catch {
-			if (folder === dirname(folder)) throw new Error(`Load the native addon: no build/Release/isopod.node above ${self}; run npm run build`);
+			if (folder === dirname(folder))
+				throw new Error(`Load the native addon: no build/Release/isopod.node above ${self}; run npm run build`);
 		}
 	}
 }

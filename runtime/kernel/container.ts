@@ -1,7 +1,7 @@
 import { native } from '../native.js';
-import type { MountNamespace } from './vfs/mount.js';
-import type { ThreadGroup } from './task/thread-group.js';
 import type { Kernel } from './kernel.js';
+import type { ThreadGroup } from './task/thread-group.js';
+import type { MountNamespace } from './vfs/mount.js';
 import { Path } from './vfs/path.js';
 
 /** System calls by how they ended, for the user to see. */

@@ -111,7 +111,8 @@ export function parseProcess(process: Section): ProcessConfig {
 	const capabilities = process.optionalSection('capabilities');
 	const set = (name: string): string[] => {
 		const names = capabilities?.list(name) ?? [];
-		for (const capability of names) if (!CAP_NAMES.has(capability)) throw new ConfigError(`process.capabilities.${name}`, `no capability is called ${capability}`);
+		for (const capability of names)
+			if (!CAP_NAMES.has(capability)) throw new ConfigError(`process.capabilities.${name}`, `no capability is called ${capability}`);
 		return names;
 	};
 	const args = process.list('args');
@@ -163,7 +164,8 @@ const MOUNT_TYPES = ['proc', 'tmpfs', 'sysfs', 'devpts', 'mqueue', 'cgroup', 'bi
 
 function parseMount(mount: Section): MountConfig {
 	const destination = mount.string('destination');
-	if (!isAbsolute(destination)) throw new ConfigError(mount.name('destination'), `want an absolute path, got ${JSON.stringify(destination)}`);
+	if (!isAbsolute(destination))
+		throw new ConfigError(mount.name('destination'), `want an absolute path, got ${JSON.stringify(destination)}`);
 	const options = mount.list('options');
 	const isBind = options.includes('bind') || options.includes('rbind');
 	const given = mount.string('type', isBind ? 'bind' : 'none');
@@ -230,7 +232,19 @@ function parseLinux(linux: Section): Config['linux'] {
 	const maskedPaths = linux.list('maskedPaths');
 	const readonlyPaths = linux.list('readonlyPaths');
 	linux.ignore('cgroupsPath').ignore('rootfsPropagation');
-	for (const field of ['uidMappings', 'gidMappings', 'devices', 'sysctl', 'seccomp', 'mountLabel', 'intelRdt', 'personality', 'timeOffsets', 'netDevices', 'memoryPolicy']) {
+	for (const field of [
+		'uidMappings',
+		'gidMappings',
+		'devices',
+		'sysctl',
+		'seccomp',
+		'mountLabel',
+		'intelRdt',
+		'personality',
+		'timeOffsets',
+		'netDevices',
+		'memoryPolicy',
+	]) {
 		linux.refuse(field, isNotEmpty);
 	}
 	const resources = linux.optionalSection('resources');
@@ -248,5 +262,7 @@ function parseLinux(linux: Section): Config['linux'] {
 }
 
 function isNotEmpty(value: unknown): boolean {
-	return typeof value !== 'object' || value === null ? value !== '' && value !== undefined && value !== null : Object.keys(value).length > 0;
+	return typeof value !== 'object' || value === null
+		? value !== '' && value !== undefined && value !== null
+		: Object.keys(value).length > 0;
 }

@@ -22,7 +22,8 @@ export class Section {
 		value: unknown,
 		private readonly path: string,
 	) {
-		if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ConfigError(path === '' ? 'the file' : path, 'want an object');
+		if (typeof value !== 'object' || value === null || Array.isArray(value))
+			throw new ConfigError(path === '' ? 'the file' : path, 'want an object');
 		this.fields = value as Record<string, unknown>;
 		this.left = new Set(Object.keys(value));
 	}
@@ -69,7 +70,8 @@ export class Section {
 	/** An array of strings. */
 	list(field: string): string[] {
 		return this.array(field).map((value) => {
-			if (typeof value !== 'string' || value.includes('\0')) throw new ConfigError(this.name(field), 'want an array of strings without NUL');
+			if (typeof value !== 'string' || value.includes('\0'))
+				throw new ConfigError(this.name(field), 'want an array of strings without NUL');
 			return value;
 		});
 	}
@@ -77,7 +79,8 @@ export class Section {
 	/** An object of strings. */
 	strings(field: string): Record<string, string> {
 		const value = this.take(field) ?? {};
-		if (typeof value !== 'object' || Object.values(value).some((item) => typeof item !== 'string')) throw new ConfigError(this.name(field), 'want an object of strings');
+		if (typeof value !== 'object' || Object.values(value).some((item) => typeof item !== 'string'))
+			throw new ConfigError(this.name(field), 'want an object of strings');
 		return value as Record<string, string>;
 	}
 
@@ -121,7 +124,8 @@ export class Section {
 	}
 
 	private checkInteger(field: string, value: unknown): number {
-		if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 0xffff_ffff) throw new ConfigError(this.name(field), 'want an integer from 0 to 4294967295');
+		if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 0xffff_ffff)
+			throw new ConfigError(this.name(field), 'want an integer from 0 to 4294967295');
 		return value;
 	}
 }

@@ -36,7 +36,8 @@ export class StateStore {
 	constructor(readonly root: string) {}
 
 	folder(id: string): string {
-		if (!ID.test(id) || id === '.' || id === '..') throw new Error(`invalid container ID ${JSON.stringify(id)}: want letters, digits, "_", "+", "-" and "."`);
+		if (!ID.test(id) || id === '.' || id === '..')
+			throw new Error(`invalid container ID ${JSON.stringify(id)}: want letters, digits, "_", "+", "-" and "."`);
 		return join(this.root, id);
 	}
 	socket(id: string): string {

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import { isopod } from '../../proto/generated/sandbox.js';
-import { native } from '../native.js';
 import { HostError } from '../host-error.js';
+import { native } from '../native.js';
 import { FrameReader, sendFrame } from './frames.js';
 
 const { Request, Response } = isopod.sandbox;

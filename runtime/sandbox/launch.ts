@@ -48,7 +48,10 @@ export function launchSandbox(socketPath: string, logPath: string, idSlot: numbe
 		...(networkNamespace === null ? [] : ['--netns', networkNamespace]),
 		...['--', '/node', '--max-semi-space-size=1', '/sandbox.cjs'],
 	];
-	const result = spawnSync(join(root, 'native/build/isopod-launcher'), args, { stdio: ['ignore', 'pipe', 'pipe', listenFd, logFd], encoding: 'utf8' });
+	const result = spawnSync(join(root, 'native/build/isopod-launcher'), args, {
+		stdio: ['ignore', 'pipe', 'pipe', listenFd, logFd],
+		encoding: 'utf8',
+	});
 	closeSync(logFd);
 	native.close(listenFd);
 	if (result.error !== undefined) throw HostError.from('Run the launcher', result.error);

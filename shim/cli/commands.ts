@@ -7,8 +7,8 @@ import { Section } from '../../runtime/oci/section.js';
 import { type ContainerRecord, StateStore } from '../../runtime/oci/state.js';
 import { SandboxClient } from '../../runtime/sandbox/client.js';
 import { launchSandbox, openTrees } from '../../runtime/sandbox/launch.js';
-import { exitCode, waitForEnd } from './wait.js';
 import { defaultConfig } from './spec.js';
+import { exitCode, waitForEnd } from './wait.js';
 
 export interface CreateOptions {
 	readonly root: string;
@@ -79,7 +79,12 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 		const placed = { ...record, idSlot: store.takeSlot() };
 		store.save(placed);
 		Object.assign(record, placed);
-		const launched = launchSandbox(store.socket(id), log ?? join(store.folder(id), 'sandbox.log'), record.idSlot, config.linux.networkNamespace);
+		const launched = launchSandbox(
+			store.socket(id),
+			log ?? join(store.folder(id), 'sandbox.log'),
+			record.idSlot,
+			config.linux.networkNamespace,
+		);
 		Object.assign(record, launched);
 		store.save(record);
 		const trees = openTrees(config, rootfs, record.pid);
@@ -142,7 +147,8 @@ function destroy(store: StateStore, record: ContainerRecord): void {
 export async function start(root: string, id: string): Promise<void> {
 	const store = new StateStore(root);
 	const record = store.load(id);
-	if (record.status !== 'created') throw new Error(`cannot start a container that has ${record.status === 'running' ? 'already been started' : record.status}`);
+	if (record.status !== 'created')
+		throw new Error(`cannot start a container that has ${record.status === 'running' ? 'already been started' : record.status}`);
 	const client = SandboxClient.connect(store.socket(id));
 	try {
 		await client.call({ start: { containerId: id } });
@@ -228,7 +234,8 @@ function execProcess(record: ContainerRecord, options: ExecOptions): object {
 	const user = { ...(process['user'] as object), ...(uid ? { uid: Number(uid) } : {}), ...(gid ? { gid: Number(gid) } : {}) };
 	const additionalGids = options.additionalGids.map(Number);
 	const capabilities = { ...(process['capabilities'] as Record<string, string[]>) };
-	for (const set of ['bounding', 'effective', 'permitted']) capabilities[set] = [...new Set([...(capabilities[set] ?? []), ...options.cap])];
+	for (const set of ['bounding', 'effective', 'permitted'])
+		capabilities[set] = [...new Set([...(capabilities[set] ?? []), ...options.cap])];
 	return {
 		...process,
 		terminal: false,
@@ -266,12 +273,22 @@ export function list(root: string, { format, quiet }: { readonly format: string;
 		owner,
 	}));
 	if (format === 'json') process.stdout.write(`${JSON.stringify(rows)}\n`);
-	else printTable(['ID', 'PID', 'STATUS', 'BUNDLE', 'CREATED', 'OWNER'], rows.map((row) => [row.id, `${row.pid}`, row.status, row.bundle, row.created, row.owner]));
+	else
+		printTable(
+			['ID', 'PID', 'STATUS', 'BUNDLE', 'CREATED', 'OWNER'],
+			rows.map((row) => [row.id, `${row.pid}`, row.status, row.bundle, row.created, row.owner]),
+		);
 }
 
 function printTable(header: readonly string[], rows: readonly (readonly string[])[]): void {
 	const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
-	for (const row of [header, ...rows]) process.stdout.write(`${row.map((cell, i) => cell.padEnd(widths[i]! + 2)).join('').trimEnd()}\n`);
+	for (const row of [header, ...rows])
+		process.stdout.write(
+			`${row
+				.map((cell, i) => cell.padEnd(widths[i]! + 2))
+				.join('')
+				.trimEnd()}\n`,
+		);
 }
 
 /** `isopod kill`. */
@@ -322,7 +339,11 @@ export async function ps(root: string, id: string, format: string): Promise<void
 	try {
 		const { processes } = await client.call({ processes: { containerId: id } });
 		if (format === 'json') process.stdout.write(`${JSON.stringify(processes.map(({ pid }) => pid))}\n`);
-		else printTable(['PID', 'CMD'], processes.map(({ pid, command }) => [`${pid}`, command ?? '']));
+		else
+			printTable(
+				['PID', 'CMD'],
+				processes.map(({ pid, command }) => [`${pid}`, command ?? '']),
+			);
 	} finally {
 		client.close();
 	}

@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { checkHost } from './check.js';
-import { create, deleteContainer, exec, type ExecOptions, kill, list, ps, run, spec, start, state } from './commands.js';
+import { create, deleteContainer, type ExecOptions, exec, kill, list, ps, run, spec, start, state } from './commands.js';
 
 const VERSION = '0.1.0';
 
@@ -14,14 +14,14 @@ interface GlobalOptions {
 const program = new Command('isopod')
 	.description('Runs OCI containers in a guest kernel of their own.')
 	.version(`isopod version ${VERSION}\nspec: 1.2.0`, '-v, --version')
-	.option('--root <path>', 'folder of the containers\' state', '/run/isopod')
-	.option('--log <path>', 'file for the sandbox processes\' log (default: the container\'s folder)')
+	.option('--root <path>', "folder of the containers' state", '/run/isopod')
+	.option('--log <path>', "file for the sandbox processes' log (default: the container's folder)")
 	.addOption(new Option('--log-format <format>', 'format of the log').choices(['text', 'json']).default('json'))
 	.option('--debug', 'log more')
 	.addOption(new Option('--systemd-cgroup').hideHelp())
 	.enablePositionalOptions()
 	.exitOverride()
-	.showHelpAfterError('(add --help for the command\'s options)');
+	.showHelpAfterError("(add --help for the command's options)");
 
 const root = (): string => program.opts<GlobalOptions>().root;
 const log = (): string | undefined => program.opts<GlobalOptions>().log;
@@ -38,7 +38,7 @@ program
 	.command('create <id>')
 	.description('make a container, without running its program')
 	.addOption(bundleOption())
-	.option('--pid-file <path>', 'write the sandbox process\'s pid here')
+	.option('--pid-file <path>', "write the sandbox process's pid here")
 	.option('--console-socket <path>', 'socket that a terminal would be sent to')
 	.option('--no-pivot', 'taken and ignored')
 	.action(async (id: string, options: { bundle: string; pidFile?: string }) => {
@@ -54,7 +54,7 @@ program
 	.command('run <id>')
 	.description('create a container, run its program, wait for its end, delete it')
 	.addOption(bundleOption())
-	.option('--pid-file <path>', 'write the sandbox process\'s pid here')
+	.option('--pid-file <path>', "write the sandbox process's pid here")
 	.option('-d, --detach', 'do not wait')
 	.option('--keep', 'do not delete it at the end')
 	.option('--stats', 'at the end, print how its system calls were answered')
@@ -94,7 +94,7 @@ program
 
 program
 	.command('kill <id> [signal]')
-	.description('send a signal to a container\'s first process')
+	.description("send a signal to a container's first process")
 	.option('-a, --all', 'to all of its processes')
 	.action((id: string, signal: string | undefined, options: { all?: boolean }) => kill(root(), id, signal ?? 'TERM', options.all ?? false));
 
@@ -111,9 +111,12 @@ program
 	.addOption(new Option('-f, --format <format>').choices(['table', 'json']).default('table'))
 	.action((id: string, options: { format: string }) => ps(root(), id, options.format));
 
-program.command('check').description('check whether this host has what is needed').action(() => {
-	process.exitCode = checkHost();
-});
+program
+	.command('check')
+	.description('check whether this host has what is needed')
+	.action(() => {
+		process.exitCode = checkHost();
+	});
 
 function collect(value: string, before: string[]): string[] {
 	return [...before, value];

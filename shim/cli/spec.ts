@@ -18,7 +18,12 @@ export function defaultConfig(): object {
 		mounts: [
 			{ destination: '/proc', type: 'proc', source: 'proc' },
 			{ destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
-			{ destination: '/dev/pts', type: 'devpts', source: 'devpts', options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'] },
+			{
+				destination: '/dev/pts',
+				type: 'devpts',
+				source: 'devpts',
+				options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+			},
 			{ destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k'] },
 			{ destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
 			{ destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
@@ -26,7 +31,18 @@ export function defaultConfig(): object {
 		linux: {
 			resources: { devices: [{ allow: false, access: 'rwm' }] },
 			namespaces: [{ type: 'pid' }, { type: 'network' }, { type: 'ipc' }, { type: 'uts' }, { type: 'mount' }, { type: 'cgroup' }],
-			maskedPaths: ['/proc/acpi', '/proc/asound', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/timer_list', '/proc/timer_stats', '/proc/sched_debug', '/sys/firmware', '/proc/scsi'],
+			maskedPaths: [
+				'/proc/acpi',
+				'/proc/asound',
+				'/proc/kcore',
+				'/proc/keys',
+				'/proc/latency_stats',
+				'/proc/timer_list',
+				'/proc/timer_stats',
+				'/proc/sched_debug',
+				'/sys/firmware',
+				'/proc/scsi',
+			],
 			readonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
 		},
 	};

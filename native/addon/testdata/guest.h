@@ -21,10 +21,10 @@ enum { TRAP_A = 0x1500, TRAP_B = 0x1501, TRAP_C = 0x1502 };
 
 // The raw result, a negative errno included.
 static inline long raw(long number, long a, long b, long c, long d) {
-	long result;
-	register long r10 __asm__("r10") = d;
-	__asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10) : "rcx", "r11", "memory");
-	return result;
+  long result;
+  register long r10 __asm__("r10") = d;
+  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10) : "rcx", "r11", "memory");
+  return result;
 }
 
 #endif

@@ -35,7 +35,8 @@ export function openFifo(key: object, path: Path, inode: Inode, flags: number, t
 		const isNonBlocking = (flags & O_NONBLOCK) !== 0;
 		const peers = isReading ? pipe.writers : pipe.readers;
 		const peerOpens = isReading ? pipe.writerOpens : pipe.readerOpens;
-		const hasPeer = peers > 0 || !(isReading ? pipe.writeOpeners : pipe.readOpeners).isEmpty || (opening !== null && opening.opensSeen !== peerOpens);
+		const hasPeer =
+			peers > 0 || !(isReading ? pipe.writeOpeners : pipe.readOpeners).isEmpty || (opening !== null && opening.opensSeen !== peerOpens);
 		if (!hasPeer && !isNonBlocking) {
 			if (opening === null) trap.state = new FifoOpening(key, pipe, peerOpens);
 			return task.blockOn(isReading ? pipe.readOpeners : pipe.writeOpeners);

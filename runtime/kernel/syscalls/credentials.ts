@@ -41,7 +41,8 @@ function commit(task: Task, credentials: Credentials): void {
 	const old = task.credentials;
 	task.credentials = credentials;
 	task.group.credentials = credentials;
-	if (old.euid !== credentials.euid || old.egid !== credentials.egid || !credentials.permitted.isSubsetOf(old.permitted)) task.group.isDumpable = false;
+	if (old.euid !== credentials.euid || old.egid !== credentials.egid || !credentials.permitted.isSubsetOf(old.permitted))
+		task.group.isDumpable = false;
 }
 
 /** setuid(2). */
@@ -126,12 +127,7 @@ export function sysSetresgid(task: Task, trap: Trap): number {
 	if (!hasCapability(old, CAP_SETGID)) {
 		for (const id of ids) if (id !== KEEP && id !== old.gid && id !== old.egid && id !== old.sgid) return -EPERM;
 	}
-	return setGroupIds(
-		task,
-		ids[0] === KEEP ? old.gid : ids[0]!,
-		ids[1] === KEEP ? old.egid : ids[1]!,
-		ids[2] === KEEP ? old.sgid : ids[2]!,
-	);
+	return setGroupIds(task, ids[0] === KEEP ? old.gid : ids[0]!, ids[1] === KEEP ? old.egid : ids[1]!, ids[2] === KEEP ? old.sgid : ids[2]!);
 }
 
 /** setfsgid(2): the old id, always. */
@@ -154,8 +150,10 @@ function putThree(task: Task, trap: Trap, values: readonly [number, number, numb
 }
 
 /** getresuid(2), getresgid(2). */
-export const sysGetresuid = (task: Task, trap: Trap): number => putThree(task, trap, [task.credentials.uid, task.credentials.euid, task.credentials.suid]);
-export const sysGetresgid = (task: Task, trap: Trap): number => putThree(task, trap, [task.credentials.gid, task.credentials.egid, task.credentials.sgid]);
+export const sysGetresuid = (task: Task, trap: Trap): number =>
+	putThree(task, trap, [task.credentials.uid, task.credentials.euid, task.credentials.suid]);
+export const sysGetresgid = (task: Task, trap: Trap): number =>
+	putThree(task, trap, [task.credentials.gid, task.credentials.egid, task.credentials.sgid]);
 
 /** getgroups(2). */
 export function sysGetgroups(task: Task, trap: Trap): number {
@@ -229,7 +227,8 @@ export function sysCapset(task: Task, trap: Trap): number {
 	const error = copyIn(task.tid, trap.size(1), words * 12);
 	if (error < 0) return error;
 	const known = CapabilitySet.full;
-	const set = (i: number): CapabilitySet => new CapabilitySet(scratchView.getInt32(i * 4, true), scratchView.getInt32(12 + i * 4, true)).and(known);
+	const set = (i: number): CapabilitySet =>
+		new CapabilitySet(scratchView.getInt32(i * 4, true), scratchView.getInt32(12 + i * 4, true)).and(known);
 	const effective = set(0);
 	const permitted = set(1);
 	const inheritable = set(2);

@@ -1,6 +1,14 @@
 import { CAP_DAC_READ_SEARCH, CAP_MKNOD, CAP_SYS_CHROOT } from '../abi/capability-numbers.js';
 import { EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ERANGE, EROFS, EXDEV } from '../abi/errno.js';
-import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../abi/fcntl.js';
+import {
+	AT_EMPTY_PATH,
+	AT_FDCWD,
+	AT_REMOVEDIR,
+	AT_SYMLINK_FOLLOW,
+	RENAME_EXCHANGE,
+	RENAME_NOREPLACE,
+	RENAME_WHITEOUT,
+} from '../abi/fcntl.js';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID, S_ISVTX } from '../abi/stat-constants.js';
 import { type Credentials, hasCapability } from '../task/credentials.js';
 import type { Task } from '../task/task.js';
@@ -9,11 +17,11 @@ import type { Trap } from '../trap/trap.js';
 import type { Dentry } from '../vfs/dentry.js';
 import type { Inode } from '../vfs/inode.js';
 import type { Path } from '../vfs/path.js';
-import { dropChild, pathWalk, WALK_FOLLOW } from '../vfs/path-walk.js';
 import { pathText } from '../vfs/path-text.js';
+import { dropChild, pathWalk, WALK_FOLLOW } from '../vfs/path-walk.js';
 import { checkPermission, checkRemove, MAY_EXEC, MAY_WRITE } from '../vfs/permission.js';
 import { instantiate, newGid } from './file-open.js';
-import { checkWritable, placeArgument, type Place, resolveTarget, walkArgument } from './paths.js';
+import { checkWritable, type Place, placeArgument, resolveTarget, walkArgument } from './paths.js';
 
 /** May a name be made here? The directory's permission and mount. The place must be free (EEXIST). */
 function checkCreate(task: Task, place: Place): number {
@@ -75,7 +83,10 @@ function mknod(task: Task, dirfd: number, address: number, mode: number, rdev: n
 	const bits = mode & 0o7777 & ~task.fs.umask;
 	const { fsuid } = task.credentials;
 	if (type === 0 || type === S_IFREG) return finishCreate(place, parent.create(place.name, bits, fsuid, newGid(task, parent)));
-	return finishCreate(place, parent.mknod(place.name, type | bits, type === S_IFCHR || type === S_IFBLK ? rdev : 0, fsuid, newGid(task, parent)));
+	return finishCreate(
+		place,
+		parent.mknod(place.name, type | bits, type === S_IFCHR || type === S_IFBLK ? rdev : 0, fsuid, newGid(task, parent)),
+	);
 }
 
 /** symlink(2). */

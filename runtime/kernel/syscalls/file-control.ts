@@ -221,7 +221,9 @@ export function sysIoctl(task: Task, trap: Trap): number {
 		case FIONREAD:
 			if (description.inode.isRegular) {
 				const error = description.stat(sharedStat);
-				return error < 0 ? error : copyOutInt(task.tid, trap.size(2), Math.min(0x7fffffff, Math.max(0, sharedStat.sizeBytes - description.offset)));
+				return error < 0
+					? error
+					: copyOutInt(task.tid, trap.size(2), Math.min(0x7fffffff, Math.max(0, sharedStat.sizeBytes - description.offset)));
 			}
 			return description.ioctl(task, request, trap.size(2));
 		default:

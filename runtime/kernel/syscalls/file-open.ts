@@ -89,7 +89,8 @@ export function sysOpenat2(task: Task, trap: Trap): number {
 	const flags = scratchView.getUint32(0, true);
 	const mode = scratchView.getUint32(8, true);
 	const resolve = scratchView.getUint32(16, true);
-	if (scratchView.getUint32(4, true) !== 0 || scratchView.getUint32(12, true) !== 0 || scratchView.getUint32(20, true) !== 0) return -EINVAL;
+	if (scratchView.getUint32(4, true) !== 0 || scratchView.getUint32(12, true) !== 0 || scratchView.getUint32(20, true) !== 0)
+		return -EINVAL;
 	if ((flags & ~VALID_OPEN_FLAGS) !== 0) return -EINVAL;
 	const isCreating = (flags & (O_CREAT | O_TMPFILE_BIT)) !== 0;
 	if (isCreating ? (mode & ~0o7777) !== 0 : mode !== 0) return -EINVAL;
@@ -154,7 +155,8 @@ function checkOpen(task: Task, path: Path, inode: Inode, flags: number): number 
 	const access = flags & O_ACCMODE;
 	const isWriting = access !== O_RDONLY || (flags & O_TRUNC) !== 0;
 	if (inode.isDirectory && (isWriting || (flags & O_CREAT) !== 0)) return -EISDIR;
-	let want = access === O_WRONLY ? MAY_WRITE : access === O_RDWR ? MAY_READ | MAY_WRITE : access === O_RDONLY ? MAY_READ : MAY_READ | MAY_WRITE;
+	let want =
+		access === O_WRONLY ? MAY_WRITE : access === O_RDWR ? MAY_READ | MAY_WRITE : access === O_RDONLY ? MAY_READ : MAY_READ | MAY_WRITE;
 	if ((flags & O_TRUNC) !== 0) want |= MAY_WRITE;
 	const isDevice = inode.type === S_IFCHR || inode.type === S_IFBLK;
 	if (isDevice && (path.mount.flags & MS_NODEV) !== 0) return -EACCES;
@@ -204,7 +206,12 @@ function create(task: Task, directory: Path, name: string, negative: Dentry | nu
 	if (directory.dentry.isDeleted) return -ENOENT;
 	const gid = newGid(task, parent);
 	let finalMode = mode & 0o7777 & ~task.fs.umask;
-	if ((finalMode & (S_ISGID | 0o010)) === (S_ISGID | 0o010) && !isInGroup(task.credentials, gid) && !hasCapability(task.credentials, CAP_FSETID)) finalMode &= ~S_ISGID;
+	if (
+		(finalMode & (S_ISGID | 0o010)) === (S_ISGID | 0o010) &&
+		!isInGroup(task.credentials, gid) &&
+		!hasCapability(task.credentials, CAP_FSETID)
+	)
+		finalMode &= ~S_ISGID;
 	const inode = parent.create(name, finalMode, task.credentials.fsuid, gid);
 	if (typeof inode === 'number') return inode;
 	pathWalk.dentry = instantiate(directory.dentry, name, negative, inode);

@@ -1,5 +1,5 @@
 import { CAP_CHOWN, CAP_FSETID } from '../abi/capability-numbers.js';
-import { EACCES, EBADF, EINVAL, ENODATA, ENOENT, EOPNOTSUPP, EPERM, ERANGE, E2BIG } from '../abi/errno.js';
+import { E2BIG, EACCES, EBADF, EINVAL, ENODATA, ENOENT, EOPNOTSUPP, EPERM, ERANGE } from '../abi/errno.js';
 import {
 	AT_EACCESS,
 	AT_EMPTY_PATH,
@@ -12,19 +12,10 @@ import {
 	XATTR_REPLACE,
 } from '../abi/fcntl.js';
 import { PATH_MAX } from '../abi/limits.js';
-import {
-	S_IFMT,
-	S_ISGID,
-	S_ISUID,
-	STATX_BASIC_STATS,
-	STATX_BTIME,
-	STATX_MNT_ID,
-	UTIME_NOW,
-	UTIME_OMIT,
-} from '../abi/stat-constants.js';
+import { S_IFMT, S_ISGID, S_ISUID, STATX_BASIC_STATS, STATX_BTIME, STATX_MNT_ID, UTIME_NOW, UTIME_OMIT } from '../abi/stat-constants.js';
 import { type Credentials, hasCapability, isInGroup } from '../task/credentials.js';
 import type { Task } from '../task/task.js';
-import { copyIn, copyInString, copyOut, copyOutBytes, copyInBytes, scratch, scratchView } from '../trap/guest-memory.js';
+import { copyIn, copyInBytes, copyInString, copyOut, copyOutBytes, scratch, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
 import type { Inode } from '../vfs/inode.js';
 import type { Mount } from '../vfs/mount.js';
@@ -217,7 +208,8 @@ function access(task: Task, dirfd: number, address: number, mode: number, flags:
 		if (result === 0 && (mode & MAY_WRITE) !== 0 && target.path !== null && (inode.isRegular || inode.isDirectory || inode.isSymlink)) {
 			result = checkWritable(target.path);
 		}
-		if (result === 0 && (mode & 1) !== 0 && inode.isRegular && target.path !== null && (target.path.mount.flags & 8) !== 0) result = -EACCES;
+		if (result === 0 && (mode & 1) !== 0 && inode.isRegular && target.path !== null && (target.path.mount.flags & 8) !== 0)
+			result = -EACCES;
 	}
 	task.credentials = real;
 	return result;
@@ -281,7 +273,11 @@ export function sysFchmodat(task: Task, trap: Trap): number {
 export function sysFchmodat2(task: Task, trap: Trap): number {
 	const flags = trap.uint(3);
 	if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
-	return chmod(task, resolveTarget(task, trap.int(0), trap.size(1), (flags & AT_SYMLINK_NOFOLLOW) !== 0 ? 0 : WALK_FOLLOW, flags), trap.uint(2));
+	return chmod(
+		task,
+		resolveTarget(task, trap.int(0), trap.size(1), (flags & AT_SYMLINK_NOFOLLOW) !== 0 ? 0 : WALK_FOLLOW, flags),
+		trap.uint(2),
+	);
 }
 
 function chmod(task: Task, target: Target | number, mode: number): number {
@@ -539,4 +535,3 @@ export const sysFlistxattr = (task: Task, trap: Trap): number => listxattr(task,
 export const sysRemovexattr = (task: Task, trap: Trap): number => removexattr(task, trap, byPath(task, trap, WALK_FOLLOW));
 export const sysLremovexattr = (task: Task, trap: Trap): number => removexattr(task, trap, byPath(task, trap, 0));
 export const sysFremovexattr = (task: Task, trap: Trap): number => removexattr(task, trap, byDescriptor(task, trap));
-

@@ -84,5 +84,3 @@ const HINTS = new Set([MADV_COLD, MADV_PAGEOUT, MADV_MERGEABLE, MADV_UNMERGEABLE
 export function sysMadvise(_task: Task, trap: Trap): number {
 	return HINTS.has(trap.int(2)) ? 0 : -EINVAL;
 }
-
-

@@ -1,3 +1,4 @@
+import { GATE_IP } from '../abi/exec-plan.js';
 import {
 	MADV_DODUMP,
 	MADV_DOFORK,
@@ -20,7 +21,6 @@ import {
 	MAP_HUGETLB,
 	MAP_PRIVATE,
 } from '../abi/mman.js';
-import { GATE_IP } from '../abi/exec-plan.js';
 import type { Handler, RestartClass } from '../trap/dispatcher.js';
 
 /** One test of a native rule. All tests of a rule must hold for the host to run the call. */

@@ -1,6 +1,17 @@
 import { EBADF, EFAULT, EINVAL } from '../abi/errno.js';
 import { O_PATH } from '../abi/fcntl.js';
-import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, POLLRDBAND, POLLRDNORM, POLLWRBAND, POLLWRNORM } from '../abi/poll-constants.js';
+import {
+	POLLERR,
+	POLLHUP,
+	POLLIN,
+	POLLNVAL,
+	POLLOUT,
+	POLLPRI,
+	POLLRDBAND,
+	POLLRDNORM,
+	POLLWRBAND,
+	POLLWRNORM,
+} from '../abi/poll-constants.js';
 import { RLIMIT_NOFILE } from '../abi/resource.js';
 import { eventFilter, PollSet, pollDescription } from '../event/poll-set.js';
 import { takeSignalMask } from '../event/signal-mask-reader.js';
@@ -34,7 +45,9 @@ export function sysPpoll(task: Task, trap: Trap): number {
 function poll(task: Task, trap: Trap, timeoutNs: number): number {
 	const address = trap.size(0);
 	const count = trap.uint(1);
-	return trap.state instanceof PollSet ? pollAgain(task, trap, trap.state, address, count) : pollFirst(task, trap, address, count, timeoutNs);
+	return trap.state instanceof PollSet
+		? pollAgain(task, trap, trap.state, address, count)
+		: pollFirst(task, trap, address, count, timeoutNs);
 }
 
 /** The array of a poll that doesn't fit the scratch buffer; grown as needed. */

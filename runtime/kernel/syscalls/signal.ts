@@ -1,7 +1,7 @@
+import { native } from '../../native.js';
 import { CAP_KILL } from '../abi/capability-numbers.js';
 import { EINVAL, EPERM, ESRCH } from '../abi/errno.js';
 import { SIGCONT, SIGKILL, SIGRTMAX, SIGSTOP } from '../abi/signal-numbers.js';
-import { native } from '../../native.js';
 import { CONTINUE } from '../task/blocked.js';
 import { hasCapability } from '../task/credentials.js';
 import { type Task, TaskState } from '../task/task.js';

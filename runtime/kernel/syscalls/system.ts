@@ -1,15 +1,7 @@
 import { native } from '../../native.js';
 import { CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../abi/capability-numbers.js';
 import { EFAULT, EINVAL, EPERM, ESRCH } from '../abi/errno.js';
-import {
-	RLIMIT_AS,
-	RLIMIT_CPU,
-	RLIMIT_DATA,
-	RLIMIT_NOFILE,
-	RLIMIT_STACK,
-
-
-} from '../abi/resource.js';
+import { RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_STACK } from '../abi/resource.js';
 import { UTS_MACHINE, UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../abi/uts.js';
 import { CONTINUE } from '../task/blocked.js';
 import { hasCapability } from '../task/credentials.js';
@@ -116,7 +108,12 @@ function prlimit(task: Task, pid: number, resource: number, newAddress: number, 
 	const { limits } = group;
 	const own = task.credentials;
 	const other = group.credentials;
-	if (group !== task.group && (own.uid !== other.euid || own.uid !== other.suid || own.uid !== other.uid) && !hasCapability(own, CAP_SYS_RESOURCE)) return -EPERM;
+	if (
+		group !== task.group &&
+		(own.uid !== other.euid || own.uid !== other.suid || own.uid !== other.uid) &&
+		!hasCapability(own, CAP_SYS_RESOURCE)
+	)
+		return -EPERM;
 	const oldSoft = limits.soft[resource]!;
 	const oldHard = limits.hard[resource]!;
 	if (newAddress !== 0) {
@@ -142,7 +139,6 @@ function prlimit(task: Task, pid: number, resource: number, newAddress: number, 
 	putLimit(8, oldHard);
 	return copyOut(task.tid, oldAddress, 16);
 }
-
 
 /** getpriority(2), ioprio_get(2) … of the container's own processes: the host's answer is about the caller's user and PID namespace. */
 export function sysHost(): number {
@@ -211,7 +207,10 @@ export function sysPrctl(task: Task, trap: Trap): number {
 		case PR_CAPBSET_DROP: {
 			if (!credentials.effective.has(CAP_SETPCAP)) return -EPERM;
 			if (argument > CAP_LAST) return -EINVAL;
-			task.credentials = group.credentials = { ...credentials, bounding: credentials.bounding.without(capabilityBit(credentials.bounding, argument)) };
+			task.credentials = group.credentials = {
+				...credentials,
+				bounding: credentials.bounding.without(capabilityBit(credentials.bounding, argument)),
+			};
 			return 0;
 		}
 		case PR_GET_SECUREBITS:
@@ -282,4 +281,3 @@ export function sysPersonality(_task: Task, trap: Trap): number {
 	const wanted = trap.uint(0);
 	return wanted === 0 || wanted === 0xffff_ffff ? 0 : -EINVAL;
 }
-

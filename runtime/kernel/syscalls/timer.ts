@@ -1,12 +1,12 @@
 import { native } from '../../native.js';
 import { EINVAL } from '../abi/errno.js';
 import { SIGALRM } from '../abi/signal-numbers.js';
+import { Timer } from '../event/timers.js';
 import { CONTINUE } from '../task/blocked.js';
 import type { Task } from '../task/task.js';
 import type { ThreadGroup } from '../task/thread-group.js';
 import { copyIn, copyOut, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
-import { Timer } from '../event/timers.js';
 
 const ITIMER_REAL = 0;
 const ITIMER_PROF = 2;

@@ -1,7 +1,7 @@
 import { native } from '../../native.js';
 import { ENOEXEC } from '../abi/errno.js';
-import { PAGE_SIZE, PATH_MAX, TASK_SIZE } from '../abi/limits.js';
 import { MAX_SEGMENTS, type PlanObject, type PlanSegment } from '../abi/exec-plan.js';
+import { PAGE_SIZE, PATH_MAX, TASK_SIZE } from '../abi/limits.js';
 
 /** An executable's or interpreter's layout, elf(5), checked: what the loader maps. */
 export interface ElfImage {
@@ -80,7 +80,8 @@ export function readElf(fd: number, object: number): ElfImage | number {
 		if (kind === PT_PHDR) phdr = address;
 		if (kind !== PT_LOAD) continue;
 		if (memoryBytes === 0) continue;
-		if (fileBytes > memoryBytes || memoryBytes > TASK_SIZE || address + memoryBytes > TASK_SIZE || segments.length === MAX_SEGMENTS / 2) return -ENOEXEC;
+		if (fileBytes > memoryBytes || memoryBytes > TASK_SIZE || address + memoryBytes > TASK_SIZE || segments.length === MAX_SEGMENTS / 2)
+			return -ENOEXEC;
 		if (offset % PAGE_SIZE !== address % PAGE_SIZE) return -ENOEXEC;
 		if (phdr === 0 && offset <= phoff && phoff < offset + fileBytes) phdr = address + phoff - offset;
 		const start = pageDown(address);
@@ -107,7 +108,8 @@ export function readElf(fd: number, object: number): ElfImage | number {
 	let interpreterPath: string | null = null;
 	if (interpreter !== null) {
 		const { offset, length } = interpreter;
-		if (length < 2 || length > PATH_MAX || native.pread(fd, buffer, 0, length, offset) !== length || buffer[length - 1] !== 0) return -ENOEXEC;
+		if (length < 2 || length > PATH_MAX || native.pread(fd, buffer, 0, length, offset) !== length || buffer[length - 1] !== 0)
+			return -ENOEXEC;
 		interpreterPath = buffer.latin1Slice(0, buffer.indexOf(0));
 	}
 	return {
@@ -129,6 +131,7 @@ export function planObject(image: ElfImage, bias: number | null): PlanObject {
 	if (!image.isPositionIndependent) {
 		return { spanAddress: image.spanAddress, spanLength: image.spanLength, isFixed: true, entry: image.entry, base: 0 };
 	}
-	if (bias === null) return { spanAddress: image.spanAddress, spanLength: image.spanLength, isFixed: false, entry: image.entry, base: image.alignment };
+	if (bias === null)
+		return { spanAddress: image.spanAddress, spanLength: image.spanLength, isFixed: false, entry: image.entry, base: image.alignment };
 	return { spanAddress: image.spanAddress + bias, spanLength: image.spanLength, isFixed: true, entry: image.entry, base: bias };
 }

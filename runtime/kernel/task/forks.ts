@@ -8,7 +8,7 @@ import type { FileSystemContext } from './file-system-context.js';
 import { registerGroup } from './identify.js';
 import type { Limits } from './limits.js';
 import type { Continued, Task } from './task.js';
-import { ThreadGroup } from './thread-group.js';
+import type { ThreadGroup } from './thread-group.js';
 
 /** What a new process gets from its parent. */
 export interface Inheritance {

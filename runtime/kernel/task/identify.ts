@@ -1,10 +1,10 @@
 import { native } from '../../native.js';
+import { SIGKILL } from '../abi/signal-numbers.js';
 import type { Kernel } from '../kernel.js';
 import type { Endpoint } from '../trap/endpoints.js';
-import { SIGKILL } from '../abi/signal-numbers.js';
-import { endGroup } from './task-exit.js';
 import type { Inheritance } from './forks.js';
 import { Task, TaskState, THREAD_ENDED } from './task.js';
+import { endGroup } from './task-exit.js';
 import { ThreadGroup } from './thread-group.js';
 
 /**

@@ -1,8 +1,8 @@
 import { native } from '../../native.js';
 import { SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH } from '../abi/signal-numbers.js';
-import { EVENT_INTERRUPTED } from '../trap/records.js';
 import type { SignalMaskArgument } from '../event/signal-mask-argument.js';
 import type { Kernel } from '../kernel.js';
+import { EVENT_INTERRUPTED } from '../trap/records.js';
 import { type Task, TaskState } from './task.js';
 import type { ThreadGroup } from './thread-group.js';
 

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { native } from '../../native.js';
-import { EACCES, E2BIG, EIO, ELIBBAD, ELOOP, ENOEXEC, ENOSYS } from '../abi/errno.js';
-import { encodePlan, NR_PLAN, OBJECT_INTERPRETER, OBJECT_PROGRAM, type Plan, PLAN_BYTES, PLAN_STACK_EXECUTABLE } from '../abi/exec-plan.js';
+import { E2BIG, EACCES, EIO, ELIBBAD, ELOOP, ENOEXEC, ENOSYS } from '../abi/errno.js';
+import { encodePlan, NR_PLAN, OBJECT_INTERPRETER, OBJECT_PROGRAM, PLAN_BYTES, PLAN_STACK_EXECUTABLE, type Plan } from '../abi/exec-plan.js';
 import { O_CLOEXEC, O_RDONLY } from '../abi/fcntl.js';
 import { SIGKILL } from '../abi/signal-numbers.js';
 import { copyOutBytes } from '../trap/guest-memory.js';

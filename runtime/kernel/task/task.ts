@@ -1,5 +1,5 @@
-import { WAKE_ANY, WaitEntry, type Waiter, type WaitQueue } from '../event/wait-queue.js';
 import { Timer } from '../event/timers.js';
+import { WAKE_ANY, WaitEntry, type Waiter, type WaitQueue } from '../event/wait-queue.js';
 import type { Kernel } from '../kernel.js';
 import { Trap } from '../trap/trap.js';
 import type { DescriptorTable } from '../vfs/descriptor-table.js';

@@ -1,15 +1,15 @@
-import { Timer } from '../event/timers.js';
-import { WaitQueue } from '../event/wait-queue.js';
 import { native } from '../../native.js';
 import type { Container } from '../container.js';
+import type { Timer } from '../event/timers.js';
+import { WaitQueue } from '../event/wait-queue.js';
 import type { DescriptorTable } from '../vfs/descriptor-table.js';
 import type { Path } from '../vfs/path.js';
 import type { Credentials } from './credentials.js';
 import type { FileSystemContext } from './file-system-context.js';
 import type { PendingFork } from './forks.js';
 import type { Limits } from './limits.js';
-import type { ExecPlan } from './task-exec.js';
 import type { Task } from './task.js';
+import type { ExecPlan } from './task-exec.js';
 
 /**
  * A guest process (Linux: signal_struct and what threads share). Its host process has the same id; ids here are the sandbox process's

@@ -190,7 +190,8 @@ export class Dispatcher {
 		const count = missing.get(name) ?? 0;
 		// Private and unknown numbers are the guest's to choose: their names are bounded by the table's size.
 		missing.set(name, count + 1);
-		if (count === 0) this.kernel.log('warn', `The guest called ${name}, which isn't there: it gets errno ${errno}`, { call: number, tid: task.tid });
+		if (count === 0)
+			this.kernel.log('warn', `The guest called ${name}, which isn't there: it gets errno ${errno}`, { call: number, tid: task.tid });
 		return -errno;
 	}
 }

@@ -7,12 +7,13 @@ const MASKED_EQUAL = 0;
 const MASKED_NOT_EQUAL = 1;
 const INSTRUCTION_POINTER = 4;
 
-const low = (value: number): number => value % 0x1_0000_0000 >>> 0;
+const low = (value: number): number => (value % 0x1_0000_0000) >>> 0;
 const high = (value: number): number => Math.floor(value / 0x1_0000_0000) >>> 0;
 
 /** The words of one condition, as `native.compileFilter` reads them. */
 function encode(condition: Condition): number[] {
-	if ('instructionPointer' in condition) return [INSTRUCTION_POINTER, 0, 0, 0, low(condition.instructionPointer), high(condition.instructionPointer)];
+	if ('instructionPointer' in condition)
+		return [INSTRUCTION_POINTER, 0, 0, 0, low(condition.instructionPointer), high(condition.instructionPointer)];
 	const { argument, mask } = condition;
 	const isEqual = 'equal' in condition;
 	const value = isEqual ? condition.equal : condition.notEqual;

@@ -1,6 +1,6 @@
+import { native } from '../../native.js';
 import { E2BIG, EFAULT, EINVAL, ENAMETOOLONG } from '../abi/errno.js';
 import { IOV_MAX, MAX_RW_COUNT, PATH_MAX, TASK_SIZE } from '../abi/limits.js';
-import { native } from '../../native.js';
 
 /**
  * Guest memory, reached by process_vm_readv/writev alone. Everything is copied once, then looked at: the guest's other threads

@@ -87,4 +87,9 @@ class SharedInode extends AnonymousInode {
 const ANON_INODE_FS_MAGIC = 0x09041934;
 
 /** What eventfd(2), epoll_create(2) and other calls that make "anon_inode:[…]" objects use as their inode. */
-export const sharedAnonymousInode: AnonymousInode = new SharedInode(new AnonymousFileSystem('anon_inodefs', ANON_INODE_FS_MAGIC), 0o600, 0, 0);
+export const sharedAnonymousInode: AnonymousInode = new SharedInode(
+	new AnonymousFileSystem('anon_inodefs', ANON_INODE_FS_MAGIC),
+	0o600,
+	0,
+	0,
+);

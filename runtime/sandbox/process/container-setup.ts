@@ -46,8 +46,6 @@ function attach(namespace: MountNamespace, walk: SetupWalk, container: Container
 interface MountedFileSystem {
 	readonly fs: FileSystem;
 	readonly options: string;
-
-
 }
 
 function fileSystem(container: Container, mount: MountConfig, treeFd: number): MountedFileSystem {
@@ -111,4 +109,3 @@ export function processCredentials(process: ProcessConfig): Credentials {
 		process.noNewPrivileges,
 	);
 }
-

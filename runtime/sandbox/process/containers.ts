@@ -1,4 +1,3 @@
-import { native } from '../../native.js';
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from '../../kernel/abi/fcntl.js';
 import { RLIMIT_CORE, RLIMIT_CPU, RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_STACK } from '../../kernel/abi/resource.js';
 import { SIGKILL } from '../../kernel/abi/signal-numbers.js';
@@ -6,16 +5,17 @@ import type { Container } from '../../kernel/container.js';
 import { HostStream } from '../../kernel/fs/host/host-stream.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import type { Credentials } from '../../kernel/task/credentials.js';
-import { DescriptorTable } from '../../kernel/vfs/descriptor-table.js';
 import { FileSystemContext } from '../../kernel/task/file-system-context.js';
 import { registerSpawned } from '../../kernel/task/identify.js';
 import { Limits } from '../../kernel/task/limits.js';
 import { NATIVE_CWD } from '../../kernel/task/native-root.js';
 import { Task } from '../../kernel/task/task.js';
 import { ThreadGroup } from '../../kernel/task/thread-group.js';
-import { Path } from '../../kernel/vfs/path.js';
+import { DescriptorTable } from '../../kernel/vfs/descriptor-table.js';
+import type { Path } from '../../kernel/vfs/path.js';
 import { pathWalk, WALK_FOLLOW } from '../../kernel/vfs/path-walk.js';
 import { checkPermission, MAY_EXEC } from '../../kernel/vfs/permission.js';
+import { native } from '../../native.js';
 import type { Config, ProcessConfig } from '../../oci/config.js';
 import { buildContainer, processCredentials } from './container-setup.js';
 

@@ -114,7 +114,11 @@ export class ControlServer {
 		const comm = Buffer.alloc(COMM_BYTES);
 		return [...container.groups.values()].map((group) => {
 			const length = native.readProcFile(`${group.pid}/comm`, comm);
-			return { pid: container.insideId(group.pid), outsidePid: group.pid, command: length > 0 ? comm.latin1Slice(0, length).trimEnd() : '?' };
+			return {
+				pid: container.insideId(group.pid),
+				outsidePid: group.pid,
+				command: length > 0 ? comm.latin1Slice(0, length).trimEnd() : '?',
+			};
 		});
 	}
 
@@ -123,4 +127,3 @@ export class ControlServer {
 		return { trapped, continued, lent, missing: [...missing].map(([name, count]) => ({ name, count })) };
 	}
 }
-

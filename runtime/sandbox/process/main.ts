@@ -4,9 +4,9 @@ import { Kernel } from '../../kernel/kernel.js';
 import { SYSCALLS } from '../../kernel/syscalls/table.js';
 import { compileGuestFilter } from '../../kernel/trap/filter.js';
 import { native } from '../../native.js';
+import { confineProcess } from './confinement.js';
 import { Containers, openNativeRoot } from './containers.js';
 import { ControlServer } from './control-server.js';
-import { confineProcess } from './confinement.js';
 
 /** The listening control socket that the launcher left at this number. */
 const CONTROL_FD = 3;
@@ -35,7 +35,10 @@ function main(): void {
 		maxDescriptors: limits[1]!,
 		// pino's format, written at once: the loop has no event loop beneath it.
 		log: (level, msg, fields) => {
-			writeSync(STDERR_FD, `${JSON.stringify({ level: levels[level], time: Date.now(), pid: process.pid, name: 'sandbox', ...fields, msg })}\n`);
+			writeSync(
+				STDERR_FD,
+				`${JSON.stringify({ level: levels[level], time: Date.now(), pid: process.pid, name: 'sandbox', ...fields, msg })}\n`,
+			);
 		},
 	});
 	let status = 0;

@@ -26,7 +26,10 @@ export class SetupWalk {
 		let mount: Mount = root;
 		let dentry: Dentry = root.root;
 		let links = 0;
-		const parts = path.split('/').filter((part) => part !== '' && part !== '.').reverse();
+		const parts = path
+			.split('/')
+			.filter((part) => part !== '' && part !== '.')
+			.reverse();
 		const trail: Path[] = [];
 		while (parts.length > 0) {
 			const name = parts.pop()!;
@@ -58,7 +61,12 @@ export class SetupWalk {
 					dentry = root.root;
 					trail.length = 0;
 				}
-				parts.push(...target.split('/').filter((part) => part !== '' && part !== '.').reverse());
+				parts.push(
+					...target
+						.split('/')
+						.filter((part) => part !== '' && part !== '.')
+						.reverse(),
+				);
 				continue;
 			}
 			trail.push(new Path(mount, dentry));
