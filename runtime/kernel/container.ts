@@ -48,14 +48,14 @@ export class Container {
 	/** A pid or tid as the container's processes see it; 0 if the host doesn't know it (gone, or outside). */
 	insideId(id: number, isThread = false): number {
 		const inside = native.translatePid(this.pidNamespaceFd, id, isThread, true);
-		return inside > 0 ? inside : 0;
+		return Math.max(0, inside);
 	}
 
 	/** The sandbox process's id of a guest's pid or tid; 0 if there is none. */
 	outsideId(id: number, isThread = false): number {
 		if (id <= 0) return 0;
 		const outside = native.translatePid(this.pidNamespaceFd, id, isThread, false);
-		return outside > 0 ? outside : 0;
+		return Math.max(0, outside);
 	}
 
 	/** The process with the guest's pid `id`, or null. */

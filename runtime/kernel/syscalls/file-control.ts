@@ -173,9 +173,15 @@ function setLock(task: Task, trap: Trap, description: FileDescription, isOfd: bo
 	if (typeof wanted === 'number') return wanted;
 	if (wanted.type === F_RDLCK && !description.isReadable) return -EBADF;
 	if (wanted.type === F_WRLCK && !description.isWritable) return -EBADF;
-	const locks = (description.inode.locks ??= new FileLocks());
+	const locks = locksOf(description);
 	const result = locks.setRecord(wanted);
 	return result === -EAGAIN && isWaiting ? task.blockOn(locks.waiters) : result;
+}
+
+/** The file's locks, made when the first one is asked for. */
+function locksOf({ inode }: FileDescription): FileLocks {
+	inode.locks ??= new FileLocks();
+	return inode.locks;
 }
 
 /** flock(2). */
@@ -185,7 +191,7 @@ export function sysFlock(task: Task, trap: Trap): number {
 	const operation = trap.int(1) & ~LOCK_NB;
 	const type = operation === LOCK_SH ? F_RDLCK : operation === LOCK_EX ? F_WRLCK : operation === LOCK_UN ? F_UNLCK : -1;
 	if (type === -1) return -EINVAL;
-	const locks = (description.inode.locks ??= new FileLocks());
+	const locks = locksOf(description);
 	const result = locks.setWhole(description, type);
 	return result === -EAGAIN && (trap.int(1) & LOCK_NB) === 0 ? task.blockOn(locks.waiters) : result;
 }

@@ -120,6 +120,24 @@ export function sysExecveat(task: Task, trap: Trap): number {
 	return exec(task, start, path, (flags & AT_SYMLINK_NOFOLLOW) !== 0 ? 0 : WALK_FOLLOW);
 }
 
+/** unshare(2): no new namespaces (EPERM); what threads share by their nature can't be taken apart (EINVAL). */
+export function sysUnshare(task: Task, trap: Trap): number {
+	const flags = trap.uint(0);
+	if ((flags & NAMESPACE_FLAGS) !== 0) return -EPERM;
+	if ((flags & ~(CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM)) !== 0) return -EINVAL;
+	const { group } = task;
+	if ((flags & (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM)) !== 0) return group.tasks.size > 1 ? -EINVAL : 0;
+	// Threads of a group share both tables for good here: one alone can't leave them.
+	if (group.tasks.size > 1) return -EINVAL;
+	if ((flags & CLONE_FILES) !== 0 && group.files.isShared) {
+		const own = group.files.copy();
+		group.files.release(task);
+		group.files = own;
+	}
+	if ((flags & CLONE_FS) !== 0) group.fs = group.fs.copy();
+	return 0;
+}
+
 /** exit_group(2): the clean-up comes with the process's end (task-exit.ts); the call is trapped so that a child is known before it is gone. */
 export function sysExitGroup(): number {
 	return CONTINUE;

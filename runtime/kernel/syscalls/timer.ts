@@ -64,15 +64,22 @@ function arm(group: ThreadGroup, valueNs: number, intervalNs: number): void {
 		if (group.realTimer?.isArmed) kernel.timers.disarm(group.realTimer);
 		return;
 	}
-	const timer = (group.realTimer ??= new Timer((nowNs) => {
-		if (group.realTimerIntervalNs > 0) {
+	group.realTimer ??= realTimer(group);
+	kernel.timers.arm(group.realTimer, native.monotonicNs() + valueNs);
+}
+
+function realTimer(group: ThreadGroup): Timer {
+	const { kernel } = group.container;
+	const timer = new Timer((nowNs) => {
+		const intervalNs = group.realTimerIntervalNs;
+		if (intervalNs > 0) {
 			// Missed periods are one signal, as on Linux.
-			const missed = Math.floor((nowNs - timer.expiresNs) / group.realTimerIntervalNs);
-			kernel.timers.arm(timer, timer.expiresNs + (missed + 1) * group.realTimerIntervalNs);
+			const missed = Math.floor((nowNs - timer.expiresNs) / intervalNs);
+			kernel.timers.arm(timer, timer.expiresNs + (missed + 1) * intervalNs);
 		}
 		kernel.signals.sendToGroup(group, SIGALRM);
-	}));
-	kernel.timers.arm(timer, native.monotonicNs() + valueNs);
+	});
+	return timer;
 }
 
 function left(group: ThreadGroup): number {

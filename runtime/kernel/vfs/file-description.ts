@@ -30,8 +30,8 @@ export interface CloseListener {
  */
 export abstract class FileDescription {
 	private references = 1;
-	/** Told when the last reference is gone: epoll instances that watch it. */
-	readonly closeWatchers = new Set<(description: FileDescription) => void>();
+	/** Told when the last reference is gone, each once; null without any. */
+	private closeListeners: Set<CloseListener> | null = null;
 	/** Current position in bytes. */
 	offset = 0;
 
@@ -41,7 +41,7 @@ export abstract class FileDescription {
 		readonly inode: Inode,
 		/** Access mode and status flags of open(2); F_SETFL changes the status flags. */
 		public flags: number,
-		/** Who waits for it to become readable, writable, …; woken with POLL* bits. Both ends of a pipe share one. */
+		/** Who waits for it to become readable, writable, …; woken with POLL* bits. Descriptions of one object may share theirs. */
 		readonly waiters: WaitQueue = new WaitQueue(),
 	) {}
 
@@ -71,8 +71,17 @@ export abstract class FileDescription {
 			locks.release(this);
 			locks.setWhole(this, F_UNLCK);
 		}
-		for (const watcher of this.closeWatchers) watcher(this);
+		if (this.closeListeners !== null) for (const listener of this.closeListeners) listener.closed(this);
 		this.close();
+	}
+
+	/** `listener` is told when the last reference is gone; it holds none itself. */
+	addCloseListener(listener: CloseListener): void {
+		this.closeListeners ??= new Set();
+		this.closeListeners.add(listener);
+	}
+	removeCloseListener(listener: CloseListener): void {
+		this.closeListeners?.delete(listener);
 	}
 
 	get referenceCount(): number {

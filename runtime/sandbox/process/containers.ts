@@ -123,14 +123,19 @@ export class Containers {
 		const maximum = this.kernel.maxDescriptors;
 		for (let fd = 0; fd < 3; fd++) {
 			const description = new HostStream(this.kernel, stdio[fd]!, fd === 0 ? O_RDONLY : stdio[fd] === stdio[0] ? O_RDWR : O_WRONLY);
+			// As runc does, so that the user can open its /dev/stdout again.
+			description.inode.chown(process.user.uid, -1);
 			files.add(description, false, 3);
 		}
+		const name = process.args[0]!.startsWith('/') ? process.args[0]! : pathName(program);
+		const ensured = this.kernel.nativeRoot.ensure(name);
+		if (ensured < 0) throw new SetupError(`make ${name} lead to the loader: errno ${-ensured}`);
 		const { pid, failedStep } = native.spawn({
 			listener: this.listenerKey(),
 			filter: this.filter,
 			rootFd: this.nativeRootFd,
 			cwd: NATIVE_CWD,
-			path: '/x',
+			path: name,
 			argv: process.args,
 			envp: process.env,
 			insideUid: 0,
@@ -154,7 +159,7 @@ export class Containers {
 		if (group === null) throw new SetupError('start the first process: it died at once');
 		const started: Started = { status: null, waiting: [] };
 		group.isSpawned = true;
-		group.spawn = { path: program, name: process.args[0]!.includes('/') ? process.args[0]! : pathName(program) };
+		group.spawn = { path: program, name };
 		group.onEnd = (status) => {
 			started.status = status;
 			for (const then of started.waiting.splice(0)) then(status);

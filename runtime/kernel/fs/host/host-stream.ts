@@ -1,5 +1,5 @@
 import { native } from '../../../native.js';
-import { EAGAIN, EINVAL, EIO, ENOTTY, EPIPE, ESPIPE } from '../../abi/errno.js';
+import { EAGAIN, EINVAL, ENOTTY, EPIPE, ESPIPE } from '../../abi/errno.js';
 import {
 	EPOLLET,
 	EPOLLIN,
@@ -20,6 +20,7 @@ import { copyIn, copyOut, type IoVector, scratch } from '../../trap/guest-memory
 import { EVENT_READY } from '../../trap/records.js';
 import { FileDescription } from '../../vfs/file-description.js';
 import { FileSystem, Inode } from '../../vfs/inode.js';
+import type { Path } from '../../vfs/path.js';
 import type { Stat } from '../../vfs/stat.js';
 
 const PIPEFS_MAGIC = 0x50495045;
@@ -84,8 +85,14 @@ class StreamInode extends Inode {
 		if (gid !== -1) this.gid = gid;
 		return 0;
 	}
-	override open(): number {
-		return -EIO;
+	override truncate(lengthBytes: number): number {
+		return native.ftruncate(this.fd, lengthBytes);
+	}
+
+	/** Through /proc/PID/fd (/dev/stdout): the same stream of the host's, another description. */
+	override open(_path: Path, flags: number, task: Task): FileDescription | number {
+		const fd = native.dup(this.fd);
+		return fd < 0 ? fd : new HostStream(task.kernel, fd, flags);
 	}
 }
 

@@ -1,0 +1,29 @@
+import type { PassedDescriptors } from './passed-descriptors.js';
+
+/** What send and receive calls carry beside the bytes. A handler sets it up, a socket uses it up, nobody keeps it. */
+export class SocketMessage {
+	/** MSG_* that the caller gave. */
+	flags = 0;
+	/** MSG_* that the message comes out with: MSG_TRUNC, MSG_CTRUNC. */
+	outFlags = 0;
+	/** To be sent, or received. Who finds it set when the call is over disposes of it. */
+	rights: PassedDescriptors | null = null;
+	/** Where to send to: a socket address as the guest gave it; null for the connected peer. */
+	address: Uint8Array | null = null;
+
+	begin(flags: number): this {
+		this.flags = flags;
+		this.outFlags = 0;
+		this.rights = this.address = null;
+		return this;
+	}
+
+	/** Descriptors that are left over are closed. */
+	end(): void {
+		this.rights?.dispose();
+		this.rights = null;
+	}
+}
+
+/** The one message: the kernel has one thread. */
+export const socketMessage = new SocketMessage();
