@@ -1,8 +1,9 @@
 import { writeSync } from 'node:fs';
 import { RLIMIT_NOFILE } from '../../kernel/abi/resource.js';
 import { Kernel } from '../../kernel/kernel.js';
+import { compileGuestFilter } from '../../kernel/syscalls/filter.js';
 import { SYSCALLS } from '../../kernel/syscalls/table.js';
-import { compileGuestFilter } from '../../kernel/trap/filter.js';
+
 import { native } from '../../native.js';
 import { confineProcess } from './confinement.js';
 import { Containers, openNativeRoot } from './containers.js';

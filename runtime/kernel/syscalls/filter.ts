@@ -1,5 +1,5 @@
 import { native } from '../../native.js';
-import type { Condition, Syscall } from '../syscalls/native-rules.js';
+import type { Condition, Syscall } from './native-rules.js';
 
 const ACTION_NATIVE = 0;
 const ACTION_TRAP = 1;
