@@ -13,11 +13,11 @@ import {
 	writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 
-const native = join(import.meta.dirname, '..');
+const native = resolve('native');
 const launcher = join(native, 'build/isopod-launcher');
 const loader = join(native, 'build/isopod-loader');
 const folder = mkdtempSync(join(tmpdir(), 'isopod-launcher-'));
@@ -41,7 +41,7 @@ execFileSync('gcc', [
 	'-Werror',
 	'-o',
 	inside,
-	join(import.meta.dirname, 'testdata/inside.c'),
+	join(native, 'launcher/testdata/inside.c'),
 ]);
 writeFileSync(join(folder, 'file'), 'contents\n');
 

@@ -1,10 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import t from 'tap';
 
-const testdata = join(import.meta.dirname, 'testdata');
-const native = join(import.meta.dirname, '..');
+const testdata = resolve('native/loader/testdata');
+const native = resolve('native');
 const loader = join(native, 'build/isopod-loader');
 // Not below a folder that tap cleans: the supervisor's guests execute from here.
 const folder = mkdtempSync('/tmp/isopod-loader-');

@@ -8,7 +8,7 @@ export class SocketMessage {
 	outFlags = 0;
 	/** To be sent, or received. Who finds it set when the call is over disposes of it. */
 	rights: PassedDescriptors | null = null;
-	/** Where to send to: a socket address as the guest gave it; null for the connected peer. */
+	/** Where to send to, or who sent: a socket address in the guest's layout; null for the connected peer. */
 	address: Uint8Array | null = null;
 
 	begin(flags: number): this {
