@@ -19,10 +19,20 @@ export const MOUNT_FLAGS: ReadonlyMap<string, { readonly set: number; readonly c
 	['relatime', { set: 1 << 21, clear: 1024 }],
 	['strictatime', { set: 0, clear: (1 << 21) | 1024 }],
 	['defaults', { set: 0, clear: 0 }],
+	['atime', { set: 0, clear: 1024 }],
+	['diratime', { set: 0, clear: 2048 }],
+	['norelatime', { set: 0, clear: 1 << 21 }],
+	['nostrictatime', { set: 0, clear: 0 }],
 ]);
 
-/** Options that say how a mount propagates: a container's own mounts go nowhere, so all of them come to the same. */
-const PROPAGATION = new Set(['private', 'rprivate', 'slave', 'rslave', 'newinstance', 'gid=5', 'ptmxmode=0666']);
+/** Options that ask for what is so anyway: the opposites of flags that are refused, and how loudly the host's kernel logs. */
+const NO_DIFFERENCE = new Set(['async', 'loud', 'silent', 'nolazytime', 'noiversion', 'nomand', 'symfollow']);
+/** How a mount propagates: a container's own mounts go nowhere. `shared` and `slave` ask for more than that and are refused. */
+const PROPAGATION = new Set(['private', 'rprivate']);
+/** One instance per container, and a `ptmx` that all may open: what the container's devpts is anyway. */
+const DEVPTS_OPTIONS = new Set(['newinstance', 'ptmxmode=0666']);
+/** Highest user and group id: each pod has this many of the host's, less one. */
+const MAX_ID = 65535;
 
 export interface UserConfig {
 	readonly uid: number;
@@ -88,12 +98,14 @@ export function parseConfig(value: unknown): Config {
 	if (!/^1\.\d+\.\d+/.test(ociVersion)) throw new ConfigError('ociVersion', `want 1.x.y, got ${JSON.stringify(ociVersion)}`);
 	const root = config.section('root');
 	const linux = config.optionalSection('linux');
-	config.refuse('hooks', (hooks) => typeof hooks !== 'object' || hooks === null || Object.keys(hooks).length > 0);
+	config.refuse('hooks', (hooks) => typeof hooks !== 'object' || hooks === null || Object.values(hooks).some(isNotEmpty));
 	config.refuse('solaris').refuse('windows').refuse('vm').refuse('zos');
+	const rootPath = root.string('path');
+	if (rootPath === '') throw new ConfigError('root.path', 'want the path of a directory');
 	const result: Config = {
 		ociVersion,
 		process: parseProcess(config.section('process')),
-		root: { path: root.string('path'), readonly: root.boolean('readonly', false) },
+		root: { path: rootPath, readonly: root.boolean('readonly', false) },
 		hostname: config.string('hostname', 'isopod'),
 		domainname: config.string('domainname', '(none)'),
 		mounts: config.sections('mounts').map(parseMount),
@@ -116,19 +128,22 @@ export function parseProcess(process: Section): ProcessConfig {
 		return names;
 	};
 	const args = process.list('args');
-	if (args.length === 0) throw new ConfigError('process.args', 'want a program to run');
+	if (args.length === 0) throw new ConfigError('process.args', 'process args cannot be empty');
+	const env = process.list('env');
+	for (const variable of env)
+		if (variable.indexOf('=') < 1) throw new ConfigError('process.env', `want NAME=VALUE, got ${JSON.stringify(variable)}`);
 	const cwd = process.string('cwd');
 	if (!isAbsolute(cwd)) throw new ConfigError('process.cwd', `want an absolute path, got ${JSON.stringify(cwd)}`);
 	const result: ProcessConfig = {
 		terminal: process.boolean('terminal', false),
 		user: {
-			uid: user.integer('uid', 0),
-			gid: user.integer('gid', 0),
-			umask: user.integer('umask', 0o022),
-			additionalGids: user.integers('additionalGids'),
+			uid: user.integer('uid', 0, MAX_ID),
+			gid: user.integer('gid', 0, MAX_ID),
+			umask: user.integer('umask', 0o022, 0o777),
+			additionalGids: user.integers('additionalGids', MAX_ID),
 		},
 		args,
-		env: process.list('env'),
+		env,
 		cwd,
 		capabilities: {
 			bounding: set('bounding'),
@@ -140,11 +155,14 @@ export function parseProcess(process: Section): ProcessConfig {
 		rlimits: process.sections('rlimits').map(parseRlimit),
 		noNewPrivileges: process.boolean('noNewPrivileges', false),
 	};
-	if (result.terminal) throw new ConfigError('process.terminal', 'terminals are not there yet');
+	const limits = new Set(result.rlimits.map(({ resource }) => resource));
+	if (limits.size < result.rlimits.length) throw new ConfigError('process.rlimits', 'has one limit twice');
+	if (result.terminal) throw new ConfigError('process.terminal', 'terminals are not honoured by this version');
 	user.end();
 	capabilities?.end();
+	// The size of a terminal, and there is none (the specification says: to be ignored then).
 	process.ignore('consoleSize');
-	process.refuse('apparmorProfile').refuse('selinuxLabel').refuse('scheduler').refuse('ioPriority').refuse('execCPUAffinity');
+	for (const field of ['apparmorProfile', 'selinuxLabel', 'scheduler', 'ioPriority', 'execCPUAffinity']) process.refuse(field, isNotEmpty);
 	process.refuse('oomScoreAdj', (value) => value !== 0);
 	process.end();
 	return result;
@@ -183,7 +201,8 @@ function parseMount(mount: Section): MountConfig {
 			flags = (flags | flag.set) & ~flag.clear;
 			continue;
 		}
-		if (option === 'bind' || option === 'rbind' || PROPAGATION.has(option)) continue;
+		if (option === 'bind' || option === 'rbind' || PROPAGATION.has(option) || NO_DIFFERENCE.has(option)) continue;
+		if (type === 'devpts' && DEVPTS_OPTIONS.has(option)) continue;
 		const [key, text] = option.split('=', 2) as [string, string | undefined];
 		if (type === 'tmpfs' || type === 'devpts' || type === 'mqueue') {
 			if (key === 'size' && text !== undefined) {
@@ -194,7 +213,7 @@ function parseMount(mount: Section): MountConfig {
 				mode = Number.parseInt(text, 8);
 				continue;
 			}
-			if ((key === 'uid' || key === 'gid') && text !== undefined && /^\d+$/.test(text)) {
+			if ((key === 'uid' || key === 'gid') && text !== undefined && /^\d+$/.test(text) && Number(text) <= MAX_ID) {
 				if (key === 'uid') uid = Number(text);
 				else gid = Number(text);
 				continue;
@@ -202,7 +221,7 @@ function parseMount(mount: Section): MountConfig {
 		}
 		throw new ConfigError(mount.name('options'), `the option ${JSON.stringify(option)} is not honoured`);
 	}
-	const source = mount.string('source', type);
+	const source = mount.string('source', isBind ? undefined : type);
 	mount.refuse('uidMappings').refuse('gidMappings');
 	mount.end();
 	return { destination, type, source, flags, isRecursive: options.includes('rbind'), sizeBytes, mode, uid, gid };
@@ -216,13 +235,19 @@ function parseSize(text: string, name: string): number {
 	return Number(match[1]) * UNITS[match[2]!.toLowerCase()]!;
 }
 
-/** Namespaces that every container has of its own anyway. */
+/** Namespaces that every container has of its own, those of them too that are not listed: none is ever the host's. */
 const OWN_NAMESPACES = new Set(['pid', 'ipc', 'uts', 'mount', 'cgroup', 'network']);
+
+/** A container's mounts are its own, so that nothing comes in or goes out. */
+const ROOT_PROPAGATION = new Set(['', 'private', 'rprivate', 'slave', 'rslave']);
 
 function parseLinux(linux: Section): Config['linux'] {
 	let networkNamespace: string | null = null;
+	const types = new Set<string>();
 	for (const namespace of linux.sections('namespaces')) {
 		const type = namespace.string('type');
+		if (types.has(type)) throw new ConfigError(namespace.name('type'), `there are two ${type} namespaces`);
+		types.add(type);
 		const path = namespace.string('path', '');
 		if (!OWN_NAMESPACES.has(type)) throw new ConfigError(namespace.name('type'), `a ${type} namespace is not honoured`);
 		if (path !== '' && type !== 'network') throw new ConfigError(namespace.name('path'), `joining a ${type} namespace is not honoured`);
@@ -231,7 +256,11 @@ function parseLinux(linux: Section): Config['linux'] {
 	}
 	const maskedPaths = linux.list('maskedPaths');
 	const readonlyPaths = linux.list('readonlyPaths');
-	linux.ignore('cgroupsPath').ignore('rootfsPropagation');
+	// Only limits would show where a container's control group is, and they are refused.
+	linux.string('cgroupsPath', '');
+	const propagation = linux.string('rootfsPropagation', 'private');
+	if (!ROOT_PROPAGATION.has(propagation))
+		throw new ConfigError(linux.name('rootfsPropagation'), `${JSON.stringify(propagation)} is not honoured by this version`);
 	for (const field of [
 		'uidMappings',
 		'gidMappings',
@@ -255,7 +284,9 @@ function parseLinux(linux: Section): Config['linux'] {
 			rule.ignore('access').ignore('type').ignore('major').ignore('minor');
 			rule.end();
 		}
-		resources.end('resource limits are not enforced yet');
+		for (const field of ['memory', 'cpu', 'pids', 'blockIO', 'hugepageLimits', 'network', 'rdma', 'unified'])
+			resources.refuse(field, isNotEmpty);
+		resources.end();
 	}
 	linux.end();
 	return { networkNamespace, maskedPaths, readonlyPaths };

@@ -1,3 +1,5 @@
+const MAX_UINT32 = 0xffff_ffff;
+
 /** A config.json that can't be used: which field, and why. */
 export class ConfigError extends Error {
 	constructor(
@@ -51,19 +53,19 @@ export class Section {
 		return value;
 	}
 
-	/** An integer from 0 to 2^32 - 1. */
-	integer(field: string, fallback: number): number {
-		return this.checkInteger(field, this.take(field) ?? fallback);
+	/** An integer from 0 to `maximum`. */
+	integer(field: string, fallback: number, maximum = MAX_UINT32): number {
+		return this.checkInteger(field, this.take(field) ?? fallback, maximum);
 	}
 
-	integers(field: string): number[] {
-		return this.array(field).map((value) => this.checkInteger(field, value));
+	integers(field: string, maximum = MAX_UINT32): number[] {
+		return this.array(field).map((value) => this.checkInteger(field, value, maximum));
 	}
 
 	/** A resource limit: RLIM_INFINITY (2^64 - 1, or -1) is `Infinity`. */
 	limit(field: string): number {
 		const value = this.take(field);
-		if (typeof value !== 'number') throw new ConfigError(this.name(field), 'want a number');
+		if (typeof value !== 'number' || !Number.isInteger(value)) throw new ConfigError(this.name(field), 'want an integer');
 		return value < 0 || value >= 2 ** 63 ? Number.POSITIVE_INFINITY : value;
 	}
 
@@ -79,7 +81,7 @@ export class Section {
 	/** An object of strings. */
 	strings(field: string): Record<string, string> {
 		const value = this.take(field) ?? {};
-		if (typeof value !== 'object' || Object.values(value).some((item) => typeof item !== 'string'))
+		if (typeof value !== 'object' || Array.isArray(value) || Object.values(value).some((item) => typeof item !== 'string'))
 			throw new ConfigError(this.name(field), 'want an object of strings');
 		return value as Record<string, string>;
 	}
@@ -123,9 +125,9 @@ export class Section {
 		return value;
 	}
 
-	private checkInteger(field: string, value: unknown): number {
-		if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 0xffff_ffff)
-			throw new ConfigError(this.name(field), 'want an integer from 0 to 4294967295');
+	private checkInteger(field: string, value: unknown, maximum: number): number {
+		if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > maximum)
+			throw new ConfigError(this.name(field), `want an integer from 0 to ${maximum}`);
 		return value;
 	}
 }

@@ -1,5 +1,5 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 
 /** What is on disk about a container: enough for any later command to find it. */
 export interface ContainerRecord {
@@ -37,23 +37,29 @@ export class StateStore {
 
 	folder(id: string): string {
 		if (!ID.test(id) || id === '.' || id === '..')
-			throw new Error(`invalid container ID ${JSON.stringify(id)}: want letters, digits, "_", "+", "-" and "."`);
+			throw new Error(`invalid container ID format: ${JSON.stringify(id)}: want letters, digits, "_", "+", "-" and "."`);
 		return join(this.root, id);
 	}
 	socket(id: string): string {
 		return join(this.folder(id), 'control.sock');
 	}
 
-	/** Makes the container's folder. Throws when the id is in use. */
-	create(record: ContainerRecord): void {
+	/** Makes the container's folder: of two that try the same id one wins. Throws when the id is in use. `config` is config.json's text. */
+	create(record: ContainerRecord, config: string): void {
 		mkdirSync(this.root, { recursive: true, mode: 0o711 });
 		try {
 			mkdirSync(this.folder(record.id), { mode: 0o700 });
 		} catch (error) {
-			if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw new Error(`container with id exists already: ${record.id}`);
+			if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw new Error(`container with given ID already exists: ${record.id}`);
 			throw error;
 		}
 		this.save(record);
+		writeFileSync(join(this.folder(record.id), CONFIG), config, { mode: 0o600, flush: true });
+	}
+
+	/** config.json as it was when the container was made: the bundle's may have changed since. Checked then. */
+	config(id: string): { readonly process: Record<string, unknown> } {
+		return JSON.parse(readFileSync(join(this.folder(id), CONFIG), 'utf8')) as { process: Record<string, unknown> };
 	}
 
 	save(record: ContainerRecord): void {
@@ -94,20 +100,27 @@ export class StateStore {
 			});
 	}
 
-	/** Forgets a container: its folder and its range of ids. */
-	remove(record: Pick<ContainerRecord, 'id' | 'idSlot'>): void {
-		rmSync(this.folder(record.id), { recursive: true, force: true });
-		rmSync(join(this.root, SLOTS, `${record.idSlot}`), { recursive: true, force: true });
+	/** Forgets a container: its range of ids and its folder. */
+	remove(id: string): void {
+		// The range goes first: what is left of a container whose removal was interrupted can be removed again.
+		for (const slot of this.slots()) if (this.slotOwner(slot) === id) rmSync(join(this.root, SLOTS, slot), { force: true });
+		rmSync(this.folder(id), { recursive: true, force: true });
 	}
 
-	/** Takes a range of host ids that no other container has. */
-	takeSlot(): number {
+	/**
+	 * Takes a range of host ids that no other container has, for the container `id`, whose record exists. A slot is a symlink to its container's folder,
+	 * so that making it tells who has it, and one whose container is gone (its removal was interrupted) is free.
+	 */
+	takeSlot(id: string): number {
 		mkdirSync(join(this.root, SLOTS), { recursive: true, mode: 0o700 });
-		const used = new Set(readdirSync(join(this.root, SLOTS)));
+		const used = new Set(this.slots());
 		for (let slot = 0; slot < MAX_SLOTS; slot++) {
-			if (used.has(`${slot}`)) continue;
+			const owner = used.has(`${slot}`) ? this.slotOwner(`${slot}`) : null;
+			if (owner !== null && existsSync(this.folder(owner))) continue;
+			const link = join(this.root, SLOTS, `${slot}`);
+			if (owner !== null) rmSync(link, { force: true });
 			try {
-				mkdirSync(join(this.root, SLOTS, `${slot}`));
+				symlinkSync(join('..', id), link);
 				return slot;
 			} catch (error) {
 				if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
@@ -115,9 +128,27 @@ export class StateStore {
 		}
 		throw new Error(`Take a range of host ids: all ${MAX_SLOTS} are in use`);
 	}
+
+	private slots(): string[] {
+		try {
+			return readdirSync(join(this.root, SLOTS));
+		} catch {
+			return [];
+		}
+	}
+
+	/** The id of the container that has a slot; null when nobody has. */
+	private slotOwner(slot: string): string | null {
+		try {
+			return basename(readlinkSync(join(this.root, SLOTS, slot)));
+		} catch {
+			return null;
+		}
+	}
 }
 
 const SLOTS = '.ids';
+const CONFIG = 'config.json';
 
 /** Field 22 of /proc/PID/stat; "" when there is no such process, or only its zombie. */
 export function processStart(pid: number): string {

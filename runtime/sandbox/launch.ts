@@ -63,15 +63,19 @@ export function launchSandbox(socketPath: string, logPath: string, idSlot: numbe
 	return { pid, pidStart: processStart(pid) };
 }
 
-/** The trees a container is made of, as detached mounts mapped to the sandbox's ids: root, then the bind mounts. The caller closes them. */
-export function openTrees(config: Config, rootfs: string, sandboxPid: number): number[] {
+/**
+ * The trees a container is made of, as detached mounts mapped to the sandbox's ids: root, then the bind mounts. The caller closes them.
+ * The root is still writable: the container's mount points are made in it before `sealRoot`.
+ */
+export function openTrees(config: Config, rootfs: string, bundle: string, sandboxPid: number): number[] {
 	const userNamespace = native.openNamespace(sandboxPid, 'user');
 	if (userNamespace < 0) throw HostError.errno(`Open the user namespace of the sandbox process ${sandboxPid}`, -userNamespace);
 	const trees: number[] = [];
 	try {
-		trees.push(openTree(rootfs, config.root.readonly, true, userNamespace));
+		trees.push(openTree(rootfs, false, true, userNamespace));
 		for (const mount of config.mounts) {
-			if (mount.type === 'bind') trees.push(openTree(mount.source, (mount.flags & MS_RDONLY) !== 0, mount.isRecursive, userNamespace));
+			const isReadOnly = (mount.flags & MS_RDONLY) !== 0;
+			if (mount.type === 'bind') trees.push(openTree(resolve(bundle, mount.source), isReadOnly, mount.isRecursive, userNamespace));
 		}
 		return trees;
 	} catch (error) {
@@ -80,6 +84,13 @@ export function openTrees(config: Config, rootfs: string, sandboxPid: number): n
 	} finally {
 		native.close(userNamespace);
 	}
+}
+
+/** Makes a container's root read-only for the host's kernel, too, if its config says so. */
+export function sealRoot(config: Config, rootFd: number): void {
+	if (!config.root.readonly) return;
+	const error = native.setMountAttributes(rootFd, MOUNT_ATTR_RDONLY, 0, -1, true);
+	if (error < 0) throw HostError.errno('Make the root read-only', -error);
 }
 
 function openTree(path: string, isReadOnly: boolean, isRecursive: boolean, userNamespace: number): number {

@@ -1,12 +1,14 @@
-import { existsSync, fstatSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, fstatSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { native } from '../../runtime/native.js';
 import { type Config, ConfigError, parseConfig, parseProcess } from '../../runtime/oci/config.js';
 import { Section } from '../../runtime/oci/section.js';
-import { type ContainerRecord, StateStore } from '../../runtime/oci/state.js';
-import { SandboxClient } from '../../runtime/sandbox/client.js';
-import { launchSandbox, openTrees } from '../../runtime/sandbox/launch.js';
+import { type ContainerRecord, processStart, StateStore } from '../../runtime/oci/state.js';
+import { type Answer, SandboxClient } from '../../runtime/sandbox/client.js';
+import { guestProcesses, hostPid } from '../../runtime/sandbox/guests.js';
+import { launchSandbox, openTrees, sealRoot } from '../../runtime/sandbox/launch.js';
 import { defaultConfig } from './spec.js';
 import { exitCode, waitForEnd } from './wait.js';
 
@@ -58,7 +60,7 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 	const bundle = resolve(folder);
 	const { config, text } = readConfig(bundle);
 	const rootfs = isAbsolute(config.root.path) ? config.root.path : join(bundle, config.root.path);
-	if (!existsSync(rootfs)) throw new ConfigError('root.path', `${rootfs} does not exist`);
+	if (!statSync(rootfs, { throwIfNoEntry: false })?.isDirectory()) throw new ConfigError('root.path', `${rootfs} is no directory`);
 	const store = new StateStore(root);
 	const record: ContainerRecord = {
 		ociVersion: config.ociVersion,
@@ -73,12 +75,12 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 		pidStart: '',
 		idSlot: -1,
 	};
-	store.create(record);
+	store.create(record, text);
 	let client: SandboxClient | null = null;
+	const fds: number[] = [];
 	try {
-		const placed = { ...record, idSlot: store.takeSlot() };
-		store.save(placed);
-		Object.assign(record, placed);
+		Object.assign(record, { idSlot: store.takeSlot(id) });
+		store.save(record);
 		const launched = launchSandbox(
 			store.socket(id),
 			log ?? join(store.folder(id), 'sandbox.log'),
@@ -87,14 +89,14 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 		);
 		Object.assign(record, launched);
 		store.save(record);
-		const trees = openTrees(config, rootfs, record.pid);
-		const stdio = [0, 1, 2].map(stdioDescriptor);
+		fds.push(...openTrees(config, rootfs, bundle, record.pid));
+		for (const fd of [0, 1, 2]) fds.push(stdioDescriptor(fd));
 		client = SandboxClient.connect(store.socket(id));
-		await client.call({ create: { containerId: id, config: text } }, [...trees, ...stdio]);
-		for (const fd of [...trees, ...stdio]) native.close(fd);
+		await client.call({ create: { containerId: id, config: text } }, fds);
+		sealRoot(config, fds[0]!);
 		record.status = 'created';
 		store.save(record);
-		if (pidFile !== undefined) writeFileSync(pidFile, `${record.pid}`);
+		if (pidFile !== undefined) writePid(pidFile, record.pid);
 		return { store, record, client };
 	} catch (error) {
 		client?.close();
@@ -102,7 +104,16 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 		destroy(store, record);
 		if (error instanceof Error && why !== '') error.message += `\n${why}`;
 		throw error;
+	} finally {
+		for (const fd of fds) native.close(fd);
 	}
+}
+
+/** Whoever waits for the file reads a whole number: it appears under its name when it is complete. */
+function writePid(file: string, pid: number): void {
+	const incomplete = join(dirname(resolve(file)), `.${basename(file)}`);
+	writeFileSync(incomplete, `${pid}`);
+	renameSync(incomplete, file);
 }
 
 /** What a sandbox process wrote before it ended, for the user who will not find its log any more. */
@@ -131,16 +142,21 @@ function stdioDescriptor(fd: number): number {
 }
 
 /** Kills the sandbox process (its guests die with it) and forgets the container. */
-function destroy(store: StateStore, record: ContainerRecord): void {
-	if (record.pid > 0 && store.load(record.id).status !== 'stopped') {
-		try {
-			process.kill(record.pid, 'SIGKILL');
-		} catch {
-			// It ended by itself meanwhile.
-		}
+function destroy(store: StateStore, { id, pid, pidStart }: ContainerRecord): void {
+	if (pid > 0) {
+		killSandbox(pid, pidStart);
+		waitForEnd(pid, pidStart);
 	}
-	if (record.pid > 0) waitForEnd(record.pid, record.pidStart);
-	store.remove(record);
+	store.remove(id);
+}
+
+function killSandbox(pid: number, pidStart: string): void {
+	if (pidStart === '' || processStart(pid) !== pidStart) return;
+	try {
+		process.kill(pid, 'SIGKILL');
+	} catch {
+		// It ended by itself meanwhile.
+	}
 }
 
 /** `isopod start`. */
@@ -148,7 +164,9 @@ export async function start(root: string, id: string): Promise<void> {
 	const store = new StateStore(root);
 	const record = store.load(id);
 	if (record.status !== 'created')
-		throw new Error(`cannot start a container that has ${record.status === 'running' ? 'already been started' : record.status}`);
+		throw new Error(
+			record.status === 'running' ? 'cannot start an already running container' : `cannot start a container that has ${record.status}`,
+		);
 	const client = SandboxClient.connect(store.socket(id));
 	try {
 		await client.call({ start: { containerId: id } });
@@ -170,28 +188,63 @@ const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SI
 
 /** `isopod run`: the exit status of the container's program. */
 export async function run(options: RunOptions): Promise<number> {
-	const { store, record, client } = await createContainer(options);
-	const { id } = record;
-	const forward = (signal: NodeJS.Signals): void => {
-		client.call({ signal: { containerId: id, signal: constants.signals[signal] } }).catch(() => {});
+	const { id } = options;
+	// Those that come before the program runs wait for it: none ends this process between two steps, with half a container left.
+	const early: number[] = [];
+	let send = (signal: number): void => {
+		early.push(signal);
 	};
+	const forward = (signal: NodeJS.Signals): void => send(constants.signals[signal]);
+	for (const signal of FORWARDED) process.on(signal, forward);
+	let created: Created | null = null;
+	let isKept = options.detach ?? false;
 	try {
-		for (const signal of FORWARDED) process.on(signal, forward);
+		created = await createContainer(options);
+		const { store, record, client } = created;
 		await client.call({ start: { containerId: id } });
 		record.status = 'running';
 		store.save(record);
+		send = (signal) => {
+			client.call({ signal: { containerId: id, signal } }).catch(() => {});
+		};
+		for (const signal of early) send(signal);
 		if (options.detach) return 0;
-		const ended = client.call({ wait: { containerId: id } });
-		const { status } = await ended;
+		const { status, counts } = await waitForStatus(client, { containerId: id });
+		if (options.stats) printStats(counts);
 		return exitCode(status);
+	} catch (error) {
+		if (created !== null) destroy(created.store, created.record);
+		isKept = true;
+		throw error;
 	} finally {
 		for (const signal of FORWARDED) process.off(signal, forward);
-		client.close();
-		if (!options.detach) {
-			waitForEnd(record.pid, record.pidStart);
-			if (!options.keep) destroy(store, record);
+		created?.client.close();
+		if (created !== null && !isKept) {
+			waitForEnd(created.record.pid, created.record.pidStart);
+			if (!options.keep) destroy(created.store, created.record);
 		}
 	}
+}
+
+/** A program's wait status. A sandbox process that dies takes its guests with it: they were killed. */
+async function waitForStatus(
+	client: SandboxClient,
+	wait: { containerId: string; execId?: string },
+): Promise<Pick<Answer, 'status' | 'counts'>> {
+	try {
+		return await client.call({ wait });
+	} catch (error) {
+		process.stderr.write(`isopod: ${error instanceof Error ? error.message : error}\n`);
+		return { status: constants.signals.SIGKILL };
+	}
+}
+
+/** `run --stats`: how the container's system calls were answered. */
+function printStats(counts: Answer['counts']): void {
+	const missing = (counts?.missing ?? []).map(({ name, count }) => `${name} ${count}`).join(', ');
+	process.stderr.write(
+		`system calls: ${counts?.trapped ?? 0} trapped, ${counts?.continued ?? 0} continued, ${counts?.lent ?? 0} lent; missing: ${missing || 'none'}\n`,
+	);
 }
 
 export interface ExecOptions {
@@ -205,34 +258,44 @@ export interface ExecOptions {
 	readonly newPrivs?: boolean;
 	readonly detach?: boolean;
 	readonly pidFile?: string;
+	readonly tty?: boolean;
 }
 
 /** `isopod exec`: the exit status of the program. */
 export async function exec(root: string, id: string, options: ExecOptions): Promise<number> {
 	const store = new StateStore(root);
 	const record = store.load(id);
-	if (record.status === 'stopped') throw new Error(`cannot exec in a stopped container: ${id}`);
-	const text = options.process === undefined ? JSON.stringify(execProcess(record, options)) : readFileSync(options.process, 'utf8');
+	if (record.status === 'stopped') throw new Error('cannot exec in a stopped container');
+	if (record.status !== 'running') throw new Error(`cannot exec in a container that is not running: ${record.status}`);
+	if (options.tty) throw new ConfigError('process.terminal', 'terminals are not honoured by this version');
+	const text =
+		options.process === undefined ? JSON.stringify(execProcess(store.config(id), options)) : readFileSync(options.process, 'utf8');
 	parseProcess(new Section(JSON.parse(text), 'process'));
+	let send = (_signal: number): void => {};
+	const forward = (signal: NodeJS.Signals): void => send(constants.signals[signal]);
 	const client = SandboxClient.connect(store.socket(id));
 	const stdio = [0, 1, 2].map(stdioDescriptor);
 	try {
-		const { execId } = await client.call({ exec: { containerId: id, process: text } }, stdio);
+		const { execId, outsidePid } = await client.call({ exec: { containerId: id, process: text } }, stdio);
+		if (options.pidFile !== undefined) writePid(options.pidFile, hostPid(record.pid, outsidePid));
 		if (options.detach) return 0;
-		const { status } = await client.call({ wait: { containerId: id, execId } });
+		send = (signal) => {
+			client.call({ signal: { containerId: id, execId, signal } }).catch(() => {});
+		};
+		for (const signal of FORWARDED) process.on(signal, forward);
+		const { status } = await waitForStatus(client, { containerId: id, execId });
 		return exitCode(status);
 	} finally {
+		for (const signal of FORWARDED) process.off(signal, forward);
 		for (const fd of stdio) native.close(fd);
 		client.close();
 	}
 }
 
 /** The process of an exec: the container's own, with what the command line says otherwise. */
-function execProcess(record: ContainerRecord, options: ExecOptions): object {
-	const { process } = JSON.parse(readFileSync(join(record.bundle, 'config.json'), 'utf8')) as { process: Record<string, unknown> };
-	const [uid, gid] = (options.user ?? '').split(':');
-	const user = { ...(process['user'] as object), ...(uid ? { uid: Number(uid) } : {}), ...(gid ? { gid: Number(gid) } : {}) };
-	const additionalGids = options.additionalGids.map(Number);
+function execProcess({ process }: { readonly process: Record<string, unknown> }, options: ExecOptions): object {
+	const user = { ...(process['user'] as object), ...parseUser(options.user) };
+	const additionalGids = options.additionalGids.map((gid) => parseId('--additional-gids', gid));
 	const capabilities = { ...(process['capabilities'] as Record<string, string[]>) };
 	for (const set of ['bounding', 'effective', 'permitted'])
 		capabilities[set] = [...new Set([...(capabilities[set] ?? []), ...options.cap])];
@@ -240,7 +303,12 @@ function execProcess(record: ContainerRecord, options: ExecOptions): object {
 		...process,
 		terminal: false,
 		args: options.command,
-		env: [...(process['env'] as string[]), ...options.env],
+		// The last of a name wins, as in runc.
+		env: [
+			...new Map(
+				[...((process['env'] as string[] | undefined) ?? []), ...options.env].map((text) => [text.split('=', 1)[0], text]),
+			).values(),
+		],
 		cwd: options.cwd ?? process['cwd'],
 		user: additionalGids.length > 0 ? { ...user, additionalGids } : user,
 		capabilities,
@@ -248,11 +316,27 @@ function execProcess(record: ContainerRecord, options: ExecOptions): object {
 	};
 }
 
+/** `--user UID[:GID]`. */
+function parseUser(text: string | undefined): { uid?: number; gid?: number } {
+	if (text === undefined) return {};
+	const [uid, gid] = text.split(':', 2) as [string, string | undefined];
+	return { uid: parseId('--user', uid), ...(gid === undefined ? {} : { gid: parseId('--user', gid) }) };
+}
+
+function parseId(option: string, text: string): number {
+	if (!/^\d+$/.test(text)) throw new Error(`${option}: want a number, got ${JSON.stringify(text)}`);
+	return Number(text);
+}
+
 /** `isopod state`: the state of the runtime specification, with runc's additions. */
 export function state(root: string, id: string): void {
-	const { ociVersion, bundle, rootfs, created, owner, annotations, status, pid } = new StateStore(root).load(id);
-	const shown = { ociVersion, id, pid: status === 'stopped' ? 0 : pid, status, bundle, rootfs, created, annotations, owner };
-	process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
+	process.stdout.write(`${JSON.stringify({ ...shownState(new StateStore(root).load(id)), owner: '' }, null, 2)}\n`);
+}
+
+/** What runc's `state` and `list` tell, in its order. */
+function shownState({ ociVersion, id, pid, status, bundle, rootfs, created, annotations, owner }: ContainerRecord): object {
+	const shown = { ociVersion, id, pid: status === 'stopped' ? 0 : pid, status, bundle, rootfs, created };
+	return { ...shown, ...(Object.keys(annotations).length > 0 ? { annotations } : {}), owner };
 }
 
 /** `isopod list`. */
@@ -262,43 +346,40 @@ export function list(root: string, { format, quiet }: { readonly format: string;
 		for (const { id } of records) process.stdout.write(`${id}\n`);
 		return;
 	}
-	const rows = records.map(({ ociVersion, id, pid, status, bundle, rootfs, created, owner }) => ({
-		ociVersion,
-		id,
-		pid: status === 'stopped' ? 0 : pid,
-		status,
-		bundle,
-		rootfs,
-		created,
-		owner,
-	}));
-	if (format === 'json') process.stdout.write(`${JSON.stringify(rows)}\n`);
+	// Without containers runc prints null.
+	if (format === 'json') process.stdout.write(`${JSON.stringify(records.length === 0 ? null : records.map(shownState))}\n`);
 	else
 		printTable(
 			['ID', 'PID', 'STATUS', 'BUNDLE', 'CREATED', 'OWNER'],
-			rows.map((row) => [row.id, `${row.pid}`, row.status, row.bundle, row.created, row.owner]),
+			records.map(({ id, pid, status, bundle, created, owner }) => [
+				id,
+				`${status === 'stopped' ? 0 : pid}`,
+				status,
+				bundle,
+				created,
+				owner,
+			]),
 		);
 }
 
+/** runc's columns: at least 12 characters, three between two. */
 function printTable(header: readonly string[], rows: readonly (readonly string[])[]): void {
-	const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
-	for (const row of [header, ...rows])
-		process.stdout.write(
-			`${row
-				.map((cell, i) => cell.padEnd(widths[i]! + 2))
-				.join('')
-				.trimEnd()}\n`,
-		);
+	const widths = header.map((_, i) => Math.max(12, ...[header, ...rows].map((row) => row[i]!.length + 3)));
+	for (const row of [header, ...rows]) {
+		const cells = row.map((cell, i) => (i < row.length - 1 ? cell.padEnd(widths[i]!) : cell));
+		process.stdout.write(`${cells.join('')}\n`);
+	}
 }
 
 /** `isopod kill`. */
 export async function kill(root: string, id: string, name: string, all: boolean): Promise<void> {
-	const signal = signalNumber(name);
 	const store = new StateStore(root);
 	const record = store.load(id);
+	const signal = signalNumber(name);
 	if (record.status === 'stopped') throw new Error('container not running');
-	if (record.status === 'created' && signal === constants.signals.SIGKILL) {
-		process.kill(record.pid, 'SIGKILL');
+	if (record.status !== 'running') {
+		// There is no program yet that could handle it: it does what it does by default.
+		if (!HARMLESS.has(signal)) killSandbox(record.pid, record.pidStart);
 		return;
 	}
 	const client = SandboxClient.connect(store.socket(id));
@@ -308,6 +389,14 @@ export async function kill(root: string, id: string, name: string, all: boolean)
 		client.close();
 	}
 }
+
+/** Signals that end no process, and 0. */
+const HARMLESS: ReadonlySet<number> = new Set([
+	0,
+	...(['SIGCHLD', 'SIGCONT', 'SIGURG', 'SIGWINCH', 'SIGSTOP', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU'] as const).map(
+		(name) => constants.signals[name],
+	),
+]);
 
 function signalNumber(name: string): number {
 	const number = /^\d+$/.test(name) ? Number(name) : constants.signals[`SIG${name.replace(/^SIG/i, '').toUpperCase()}` as NodeJS.Signals];
@@ -325,26 +414,39 @@ export function deleteContainer(root: string, id: string, force: boolean): void 
 		if (force && error instanceof Error && error.message.startsWith('container does not exist')) return;
 		throw error;
 	}
-	if (record.status !== 'stopped' && !force && record.status !== 'creating') {
+	// What was made and never started has nothing to lose: as in runc.
+	if (record.status === 'running' && !force) {
 		throw new Error(`cannot delete container ${id} that is not stopped: ${record.status}`);
 	}
 	destroy(store, record);
 }
 
-/** `isopod ps`: guests as the host sees them would say little; as the container sees them. */
-export async function ps(root: string, id: string, format: string): Promise<void> {
-	const store = new StateStore(root);
-	if (store.load(id).status === 'stopped') throw new Error('container not running');
-	const client = SandboxClient.connect(store.socket(id));
-	try {
-		const { processes } = await client.call({ processes: { containerId: id } });
-		if (format === 'json') process.stdout.write(`${JSON.stringify(processes.map(({ pid }) => pid))}\n`);
-		else
-			printTable(
-				['PID', 'CMD'],
-				processes.map(({ pid, command }) => [`${pid}`, command ?? '']),
-			);
-	} finally {
-		client.close();
+/** `isopod ps`: the container's processes, by the host's pids as runc has them. `psOptions` are ps(1)'s own. */
+export function ps(root: string, id: string, format: string, psOptions: readonly string[]): void {
+	const record = new StateStore(root).load(id);
+	const processes = record.status === 'running' ? guestProcesses(record.pid) : [];
+	if (format === 'json') {
+		process.stdout.write(`${JSON.stringify(processes.map(({ pid }) => pid))}\n`);
+		return;
 	}
+	if (psOptions.length > 0) {
+		printHostPs(new Set(processes.map(({ pid }) => `${pid}`)), psOptions);
+		return;
+	}
+	printTable(
+		['PID', 'NSPID', 'CMD'],
+		processes.map(({ pid, insidePid, command }) => [`${pid}`, `${insidePid}`, command]),
+	);
+}
+
+/** The lines of ps(1) that are about `pids`, below its header. */
+function printHostPs(pids: ReadonlySet<string>, options: readonly string[]): void {
+	const result = spawnSync('ps', options, { encoding: 'utf8' });
+	if (result.error !== undefined) throw new Error(`Run ps: ${(result.error as NodeJS.ErrnoException).code}`);
+	if (result.status !== 0) throw new Error(`Run ps ${options.join(' ')}: ${result.stderr.trim()}`);
+	const [header = '', ...lines] = result.stdout.split('\n');
+	const column = header.trim().split(/\s+/).indexOf('PID');
+	if (column < 0) throw new Error("couldn't find PID field in ps output");
+	const ours = lines.filter((line) => pids.has(line.trim().split(/\s+/)[column] ?? ''));
+	process.stdout.write(`${[header, ...ours].join('\n')}\n`);
 }

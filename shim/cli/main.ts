@@ -1,6 +1,7 @@
+import { appendFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { checkHost } from './check.js';
-import { create, deleteContainer, type ExecOptions, exec, kill, list, ps, run, spec, start, state } from './commands.js';
+import { create, deleteContainer, type ExecOptions, exec, kill, list, ps, type RunOptions, run, spec, start, state } from './commands.js';
 
 const VERSION = '0.1.0';
 
@@ -40,8 +41,10 @@ program
 	.addOption(bundleOption())
 	.option('--pid-file <path>', "write the sandbox process's pid here")
 	.option('--console-socket <path>', 'socket that a terminal would be sent to')
-	.option('--no-pivot', 'taken and ignored')
-	.action(async (id: string, options: { bundle: string; pidFile?: string }) => {
+	.addOption(new Option('--no-pivot').hideHelp())
+	.addOption(new Option('--no-new-keyring').hideHelp())
+	.action(async (id: string, options: { bundle: string; pidFile?: string; consoleSocket?: string }) => {
+		refuseConsole(options);
 		await create({ root: root(), log: log(), id, ...options });
 	});
 
@@ -57,8 +60,13 @@ program
 	.option('--pid-file <path>', "write the sandbox process's pid here")
 	.option('-d, --detach', 'do not wait')
 	.option('--keep', 'do not delete it at the end')
+	.option('--console-socket <path>', 'socket that a terminal would be sent to')
+	.addOption(new Option('--no-pivot').hideHelp())
+	.addOption(new Option('--no-new-keyring').hideHelp())
+	.addOption(new Option('--no-subreaper').hideHelp())
 	.option('--stats', 'at the end, print how its system calls were answered')
-	.action(async (id: string, options: { bundle: string; pidFile?: string; detach?: boolean; keep?: boolean; stats?: boolean }) => {
+	.action(async (id: string, options: Omit<RunOptions, 'root' | 'log' | 'id'> & { consoleSocket?: string }) => {
+		refuseConsole(options);
 		process.exitCode = await run({ root: root(), log: log(), id, ...options });
 	});
 
@@ -73,9 +81,13 @@ program
 	.option('-c, --cap <capability>', 'capability to have', collect, [])
 	.option('--no-new-privs', 'set no_new_privs')
 	.option('-d, --detach', 'do not wait')
-	.option('--pid-file <path>', 'write the pid here')
+	.option('--pid-file <path>', "write the host's pid of the program here")
+	.option('-t, --tty', 'with a terminal: not there yet')
+	.option('--console-socket <path>', 'socket that a terminal would be sent to')
+	.addOption(new Option('--ignore-paused').hideHelp())
 	.passThroughOptions()
-	.action(async (id: string, command: string[], options: Omit<ExecOptions, 'command'>) => {
+	.action(async (id: string, command: string[], options: Omit<ExecOptions, 'command'> & { consoleSocket?: string }) => {
+		refuseConsole(options);
 		process.exitCode = await exec(root(), id, { ...options, command });
 	});
 
@@ -106,10 +118,11 @@ program
 	.action((id: string, options: { force?: boolean }) => deleteContainer(root(), id, options.force ?? false));
 
 program
-	.command('ps <id>')
-	.description('list the processes of a container')
+	.command('ps <id> [ps-options...]')
+	.description("list the processes of a container, by the host's numbers; with options of ps(1) as it shows them")
 	.addOption(new Option('-f, --format <format>').choices(['table', 'json']).default('table'))
-	.action((id: string, options: { format: string }) => ps(root(), id, options.format));
+	.passThroughOptions()
+	.action((id: string, psOptions: string[], options: { format: string }) => ps(root(), id, options.format, psOptions));
 
 program
 	.command('check')
@@ -122,13 +135,44 @@ function collect(value: string, before: string[]): string[] {
 	return [...before, value];
 }
 
+/** There are no terminals yet: in runc's words, what they would be sent to can't be used. */
+function refuseConsole({ consoleSocket }: { readonly consoleSocket?: string }): void {
+	if (consoleSocket !== undefined) throw new Error('cannot use console socket if isopod will not detach or allocate tty');
+}
+
+/** runc says which command failed where it makes something. */
+const PREFIXES: Readonly<Record<string, string>> = {
+	create: 'isopod create failed: ',
+	run: 'isopod run failed: ',
+	exec: 'exec failed: ',
+};
+/** Exit status of a command that failed by itself: exec's is the program's, so a failure of its own is told apart as runc tells it. */
+const EXIT_CODES: Readonly<Record<string, number>> = { exec: 255 };
+
+/** Tells the user, and whoever reads `--log`, as runc does. */
+function fail(error: unknown): number {
+	const [command = ''] = program.args;
+	const message = `${PREFIXES[command] ?? ''}${error instanceof Error ? error.message : String(error)}`;
+	process.stderr.write(`isopod: ${message}\n`);
+	const file = log();
+	if (file !== undefined) {
+		const entry = { level: 'error', msg: message, time: new Date().toISOString() };
+		const text = `time="${entry.time}" level=error msg=${JSON.stringify(message)}`;
+		try {
+			appendFileSync(file, `${program.opts<GlobalOptions>().logFormat === 'json' ? JSON.stringify(entry) : text}\n`);
+		} catch {
+			// It has been said on stderr.
+		}
+	}
+	return EXIT_CODES[command] ?? 1;
+}
+
+// Whoever reads what is printed may go away: the exit status then is that of a program that SIGPIPE ended.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 141 : 1));
+process.stderr.on('error', () => {});
+
 try {
 	await program.parseAsync();
 } catch (error) {
-	if (error instanceof CommanderError) {
-		process.exitCode = error.exitCode;
-	} else {
-		process.stderr.write(`isopod: ${error instanceof Error ? error.message : String(error)}\n`);
-		process.exitCode = 1;
-	}
+	process.exitCode = error instanceof CommanderError ? error.exitCode : fail(error);
 }

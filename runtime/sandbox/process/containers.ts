@@ -1,3 +1,4 @@
+import { EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR } from '../../kernel/abi/errno.js';
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from '../../kernel/abi/fcntl.js';
 import { RLIMIT_CORE, RLIMIT_CPU, RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_STACK } from '../../kernel/abi/resource.js';
 import { SIGKILL } from '../../kernel/abi/signal-numbers.js';
@@ -24,11 +25,21 @@ const NATIVE_CORE_LIMIT = 1;
 const NATIVE_MEMLOCK_BYTES = 8 << 20;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** Why a program can't be found, in runc's words. */
+const HOST_MESSAGES: ReadonlyMap<number, string> = new Map([
+	[ENOENT, 'no such file or directory'],
+	[EACCES, 'permission denied'],
+	[ENOTDIR, 'not a directory'],
+	[ELOOP, 'too many levels of symbolic links'],
+	[ENAMETOOLONG, 'file name too long'],
+]);
+
 /** A failure that the user is to read. */
 export class SetupError extends Error {}
 
 /** One process that the front end asked for: a container's init, or an exec. */
 interface Started {
+	readonly group: ThreadGroup;
 	status: number | null;
 	readonly waiting: ((status: number) => void)[];
 }
@@ -80,19 +91,21 @@ export class Containers {
 		prepared.init.waiting.push((status) => this.onIdle(status));
 	}
 
-	exec(id: string, process: ProcessConfig, stdio: readonly number[]): string {
+	exec(id: string, process: ProcessConfig, stdio: readonly number[]): { execId: string; outsidePid: number } {
 		const prepared = this.get(id);
 		const init = prepared.container.init;
 		if (init === null || init.isDead) throw new SetupError(`container ${JSON.stringify(id)} is not running`);
 		const execId = `${this.nextExec++}`;
-		prepared.execs.set(execId, this.spawn(prepared.container, process, stdio, init));
-		return execId;
+		const started = this.spawn(prepared.container, process, stdio, init);
+		prepared.execs.set(execId, started);
+		return { execId, outsidePid: started.group.pid };
 	}
 
-	signal(id: string, signal: number, all: boolean): void {
-		const { container } = this.get(id);
-		const init = container.init;
-		if (init === null || init.isDead) throw new SetupError(`container ${JSON.stringify(id)} is not running`);
+	/** Signals a container's init, the first process of an exec, or all processes. */
+	signal(id: string, signal: number, all: boolean, execId: string): void {
+		const { container, execs } = this.get(id);
+		const init = execId === '' ? container.init : (execs.get(execId)?.group ?? null);
+		if (init === null || init.isDead) throw new SetupError('container not running');
 		if (!all) this.kernel.signals.sendToGroup(init, signal);
 		else for (const group of [...container.groups.values()]) this.kernel.signals.sendToGroup(group, signal);
 	}
@@ -157,7 +170,7 @@ export class Containers {
 		const inheritance = { container, parentPid: 0, parent: null, files, fs, limits, credentials };
 		const group = registerSpawned(this.kernel, pid, cookie, inheritance);
 		if (group === null) throw new SetupError('start the first process: it died at once');
-		const started: Started = { status: null, waiting: [] };
+		const started: Started = { group, status: null, waiting: [] };
 		group.isSpawned = true;
 		group.spawn = { path: program, name };
 		group.onEnd = (status) => {
@@ -187,7 +200,7 @@ export class Containers {
 			const bytes = Buffer.from(candidate, 'utf8').latin1Slice();
 			const error = pathWalk.walk(task, task.fs.cwd, bytes, WALK_FOLLOW);
 			if (error < 0) {
-				if (name.includes('/')) why = error === -2 ? 'no such file or directory' : `errno ${-error}`;
+				if (name.includes('/')) why = `stat ${name}: ${HOST_MESSAGES.get(-error) ?? `errno ${-error}`}`;
 				continue;
 			}
 			const path = pathWalk.path;
@@ -197,7 +210,7 @@ export class Containers {
 			}
 			return path;
 		}
-		throw new SetupError(`exec: ${JSON.stringify(name)}: ${why}`);
+		throw new SetupError(`unable to start container process: exec: ${JSON.stringify(name)}: ${why}`);
 	}
 
 	private directory(container: Container, process: ProcessConfig, credentials: Credentials): Path {

@@ -73,7 +73,9 @@ export class ControlServer {
 		const request = Request.decode(frame.body);
 		const { id } = request;
 		try {
-			const fields = this.call(request, frame.fds, (status) => send(Response.create({ id, status })));
+			const fields = this.call(request, frame.fds, (status) => {
+				send(Response.create({ id, status, counts: this.counts(request.wait!.containerId!) }));
+			});
 			if (fields !== null) send(Response.create({ id, ...fields }));
 		} catch (error) {
 			for (const fd of frame.fds) native.close(fd);
@@ -94,10 +96,11 @@ export class ControlServer {
 		}
 		if (request.exec) {
 			const process = parseProcess(new Section(JSON.parse(request.exec.process!), 'process'));
-			return { execId: containers.exec(request.exec.containerId!, process, fds) };
+			return containers.exec(request.exec.containerId!, process, fds);
 		}
 		if (request.signal) {
-			containers.signal(request.signal.containerId!, request.signal.signal!, request.signal.all ?? false);
+			const { containerId, signal, all, execId } = request.signal;
+			containers.signal(containerId!, signal!, all ?? false, execId ?? '');
 			return {};
 		}
 		if (request.wait) {

@@ -3,7 +3,6 @@ import { RLIMIT_NOFILE } from '../../kernel/abi/resource.js';
 import { Kernel } from '../../kernel/kernel.js';
 import { compileGuestFilter } from '../../kernel/syscalls/filter.js';
 import { SYSCALLS } from '../../kernel/syscalls/table.js';
-
 import { native } from '../../native.js';
 import { confineProcess } from './confinement.js';
 import { Containers, openNativeRoot } from './containers.js';

@@ -1,0 +1,70 @@
+import { closeSync, readSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { native } from '../native.js';
+import { processStart } from '../oci/state.js';
+import type { Launched } from './launch.js';
+
+/** A sandbox process that the front (native/front) started beside this one; see there. */
+interface Early {
+	readonly launcherPid: number;
+	readonly reportFd: number;
+	readonly lifeFd: number;
+	readonly idSlot: number;
+	/** Holds its control socket and its log. */
+	readonly folder: string;
+}
+
+let early = parse(process.env['ISOPOD_EARLY']);
+delete process.env['ISOPOD_EARLY'];
+if (early !== null) process.once('exit', discardEarly);
+
+function parse(text: string | undefined): Early | null {
+	const match = /^(\d+):(\d+):(\d+):(\d+):(.+)$/.exec(text ?? '');
+	if (match === null) return null;
+	const [launcherPid, reportFd, lifeFd, idSlot] = match.slice(1, 5).map(Number) as [number, number, number, number];
+	native.setCloseOnExec(reportFd, true);
+	native.setCloseOnExec(lifeFd, true);
+	return { launcherPid, reportFd, lifeFd, idSlot, folder: match[5]! };
+}
+
+/** Takes the early sandbox process over, if there is one: its socket and its log move to their places. Its life line stays cut with this process. */
+export function adoptEarly(socketPath: string, logPath: string): (Launched & { readonly idSlot: number }) | null {
+	if (early === null) return null;
+	const { idSlot, folder } = early;
+	const pid = awaitReport(early);
+	if (pid <= 0) {
+		discardEarly();
+		return null;
+	}
+	early = null;
+	renameSync(join(folder, 'control.sock'), socketPath);
+	renameSync(join(folder, 'sandbox.log'), logPath);
+	return { pid, pidStart: processStart(pid), idSlot };
+}
+
+/** Ends the early sandbox process that nobody needs. */
+export function discardEarly(): void {
+	if (early === null) return;
+	const { lifeFd, folder } = early;
+	const pid = awaitReport(early);
+	early = null;
+	if (pid > 0) {
+		process.kill(pid, 'SIGKILL');
+		native.reap(pid);
+	}
+	closeSync(lifeFd);
+	rmSync(folder, { recursive: true, force: true });
+}
+
+const REPORT_BYTES = 32;
+
+/** The sandbox process's pid, which the launcher reports when it has done its work; 0 or less when it has failed. */
+function awaitReport({ reportFd, launcherPid }: Early): number {
+	const buffer = Buffer.alloc(REPORT_BYTES);
+	let length = 0;
+	for (let bytes = -1; bytes !== 0 && length < REPORT_BYTES; length += bytes)
+		bytes = readSync(reportFd, buffer, length, REPORT_BYTES - length, null);
+	closeSync(reportFd);
+	native.reap(launcherPid);
+	return Number.parseInt(buffer.latin1Slice(0, length), 10) || 0;
+}
