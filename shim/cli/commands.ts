@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, fstatSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { constants } from 'node:os';
+import { constants, userInfo } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { native } from '../../runtime/native.js';
 import { type Config, ConfigError, parseConfig, parseProcess } from '../../runtime/oci/config.js';
@@ -68,7 +68,7 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 		bundle,
 		rootfs,
 		created: new Date().toISOString(),
-		owner: '',
+		owner: userInfo().username,
 		annotations: config.annotations,
 		status: 'creating',
 		pid: 0,

@@ -142,8 +142,8 @@ function refuseConsole({ consoleSocket }: { readonly consoleSocket?: string }): 
 
 /** runc says which command failed where it makes something. */
 const PREFIXES: Readonly<Record<string, string>> = {
-	create: 'isopod create failed: ',
-	run: 'isopod run failed: ',
+	create: 'create failed: ',
+	run: 'run failed: ',
 	exec: 'exec failed: ',
 };
 /** Exit status of a command that failed by itself: exec's is the program's, so a failure of its own is told apart as runc tells it. */

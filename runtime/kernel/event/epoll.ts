@@ -1,5 +1,5 @@
-import { EEXIST, EFAULT, EINVAL, ELOOP, ENOENT, ENOSPC } from '../abi/errno.js';
 import { EPOLL_EVENT_BYTES, EPOLL_EVENT_DATA_HIGH, EPOLL_EVENT_DATA_LOW, EPOLL_EVENT_EVENTS } from '../abi/epoll-event.js';
+import { EEXIST, EFAULT, EINVAL, ELOOP, ENOENT, ENOSPC } from '../abi/errno.js';
 import { O_RDWR } from '../abi/fcntl.js';
 import { POLLIN, POLLRDNORM } from '../abi/poll-constants.js';
 import { acquireAccount, MAX_USER_WATCHES, type UserAccount } from '../ipc/user-account.js';

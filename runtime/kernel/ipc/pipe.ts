@@ -97,14 +97,12 @@ export class Pipe {
 		return this.space >= PIPE_BUF;
 	}
 
-	/** Bytes out, at least one is there; wakes who waits for space. */
+	/** Bytes out, of which there is one at least; wakes who waits for space. */
 	take(vector: IoVector): number {
 		const { ring } = this;
 		const wasFull = !this.isWritable;
 		const bytes = this.segments === null ? ring.take(vector, Math.min(ring.size, vector.remaining)) : this.takeSegments(vector);
 		if (wasFull && this.isWritable) this.writeWaiters.wake(WRITABLE);
-		// The wake-up for these bytes went to one reader alone: what it has left is the next one's.
-		if (ring.size > 0) this.readWaiters.wake(READABLE);
 		return bytes;
 	}
 
@@ -193,7 +191,12 @@ export class PipeDescription extends FileDescription {
 	override read(task: Task, vector: IoVector): number {
 		if (vector.length === 0) return 0;
 		const { pipe } = this;
-		if (pipe.ring.size > 0) return pipe.take(vector);
+		if (pipe.ring.size > 0) {
+			const bytes = pipe.take(vector);
+			// The wake-up for these bytes came to this reader alone: what it has left is the next one's.
+			if (!task.trap.isFirstRun && pipe.ring.size > 0) pipe.readWaiters.wake(READABLE);
+			return bytes;
+		}
 		if (pipe.writers === 0) return 0;
 		if (this.isNonBlocking) return -EAGAIN;
 		return task.blockOn(pipe.readWaiters, READABLE | POLLHUP, true);
@@ -223,8 +226,8 @@ export class PipeDescription extends FileDescription {
 			trap.progress += bytes;
 			if (bytes < wanted) return trap.progress;
 			if (vector.remaining === 0) {
-				// The wake-up for this space went to one writer alone.
-				if (pipe.isWritable) pipe.writeWaiters.wake(WRITABLE);
+				// So with the wake-up for space.
+				if (!trap.isFirstRun && pipe.isWritable) pipe.writeWaiters.wake(WRITABLE);
 				return vector.length;
 			}
 		}

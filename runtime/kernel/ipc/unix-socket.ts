@@ -1,25 +1,5 @@
-import {
-	EAGAIN,
-	ECONNREFUSED,
-	ECONNRESET,
-	EINVAL,
-	EISCONN,
-	EMSGSIZE,
-	ENOTCONN,
-	ENOTTY,
-	EOPNOTSUPP,
-	EPIPE,
-} from '../abi/errno.js';
-import {
-	POLLERR,
-	POLLHUP,
-	POLLIN,
-	POLLOUT,
-	POLLRDHUP,
-	POLLRDNORM,
-	POLLWRBAND,
-	POLLWRNORM,
-} from '../abi/poll-constants.js';
+import { EAGAIN, ECONNREFUSED, ECONNRESET, EINVAL, EISCONN, EMSGSIZE, ENOTCONN, ENOTTY, EOPNOTSUPP, EPIPE } from '../abi/errno.js';
+import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRBAND, POLLWRNORM } from '../abi/poll-constants.js';
 import { SIGPIPE } from '../abi/signal-numbers.js';
 import {
 	AF_UNIX,
@@ -188,9 +168,8 @@ export class UnixSocket extends Socket {
 				if (ended !== null) return trap.progress > 0 ? trap.progress : ended;
 				return task.blockOn(this.waiters, READABLE | POLLRDHUP | POLLHUP | POLLERR);
 			}
-			const wasFull = !this.queue.isWritable;
 			const bytes = this.queue.takeStream(vector, message, isPeek);
-			if (wasFull && this.queue.isWritable) this.peer.waiters.wake(WRITABLE);
+			if (!isPeek && this.queue.isWritable) this.peer.waiters.wake(WRITABLE);
 			if (bytes < 0) return trap.progress > 0 ? trap.progress : bytes;
 			if (isPeek) return bytes;
 			trap.progress += bytes;
@@ -207,10 +186,9 @@ export class UnixSocket extends Socket {
 			return ended;
 		}
 		const length = this.queue.firstLength;
-		const wasFull = !this.queue.isWritable;
 		const isPeek = (message.flags & MSG_PEEK) !== 0;
 		const bytes = this.queue.takeMessage(vector, message, isPeek);
-		if (wasFull && this.queue.isWritable) this.peer?.waiters.wake(WRITABLE);
+		if (!isPeek && this.queue.isWritable) this.peer?.waiters.wake(WRITABLE);
 		if (length > vector.length) message.outFlags |= MSG_TRUNC;
 		return bytes >= 0 && (message.flags & MSG_TRUNC) !== 0 ? length : bytes;
 	}

@@ -1,0 +1,2 @@
+import type { ConformanceCase } from './cases.js';
+export const programCases: readonly ConformanceCase[] = [];

@@ -1,0 +1,37 @@
+// The table of cases. A case is a shell script, run in an empty folder on a tmpfs with HOME=/tmp; whatever it prints must not depend on
+// the time, on process ids or on the machine.
+
+import { busyboxCases } from './cases-busybox.js';
+import { coreutilsCases } from './cases-coreutils.js';
+import { programCases } from './cases-programs.js';
+import { pythonCases } from './cases-python.js';
+import { shellCases } from './cases-shell.js';
+import { toolCases } from './cases-tools.js';
+
+/** One thing to compare. */
+export interface ConformanceCase {
+	/** Unique in its group. */
+	readonly name: string;
+	readonly script: string;
+	/** What runs the script: dash by default. */
+	readonly shell?: 'sh' | 'bash';
+	readonly stdin?: string;
+	/** The exit status that Linux gives; 0 by default. */
+	readonly status?: number;
+}
+
+/** Cases that share a container. */
+export interface ConformanceGroup {
+	readonly name: string;
+	readonly cases: readonly ConformanceCase[];
+}
+
+export const groups: readonly ConformanceGroup[] = [
+	{ name: 'busybox', cases: busyboxCases },
+	{ name: 'shell', cases: shellCases },
+	{ name: 'coreutils', cases: coreutilsCases },
+	{ name: 'tools', cases: toolCases },
+	{ name: 'python', cases: pythonCases },
+	{ name: 'programs', cases: programCases },
+];
+

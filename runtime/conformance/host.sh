@@ -1,0 +1,21 @@
+#!/bin/sh
+# The host's side of a comparison: a chroot of the tree, read-only, in namespaces of its own, with what `isopod spec` gives a container:
+# a tmpfs on /tmp, proc, devices, and the cases' folder on /mnt. Everything it mounts ends with its mount namespace.
+# Usage: unshare -mpfui --propagation private sh host.sh TREE CASES POINT ro|rw PROGRAM ARGUMENTS...
+set -e
+tree=$1 cases=$2 point=$3 mode=$4
+shift 4
+mount --bind "$tree" "$point"
+mount -o remount,bind,ro "$point"
+mount -t proc proc "$point/proc"
+mount --rbind /dev "$point/dev"
+mount -t tmpfs -o mode=1777 tmpfs "$point/tmp"
+mount --bind "$cases" "$point/mnt"
+[ "$mode" = rw ] || mount -o remount,bind,ro "$point/mnt"
+cd /
+umask 022
+ulimit -n 1024
+kept=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+sys_chroot
+exec setpriv --bounding-set "$kept" --inh-caps -all --no-new-privs \
+	env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LANG=C.UTF-8 TERM=xterm \
+	chroot "$point" "$@"
