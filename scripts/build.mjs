@@ -9,7 +9,7 @@ import { buildProtocols } from './proto.mjs';
 import { main, root, StepError } from './steps.mjs';
 
 const addon = 'build/Release/isopod.node';
-const nativePrograms = ['native/build/isopod-loader', 'native/build/isopod-launcher'];
+const nativePrograms = ['native/build/isopod-loader', 'native/build/isopod-launcher', 'native/build/isopod'];
 
 /** What is started often is one file each, so that a start loads one file. */
 const bundles = [
@@ -69,6 +69,7 @@ export async function buildTypeScript(steps) {
 		const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 		const compiled = await steps.run(process.execPath, [tsc, '-p', 'tsconfig.json', '--pretty', 'false'], { allowFailure: true });
 		for (const bundle of present) await writeBundle(bundle);
+		await writeSandboxFiles();
 		if (compiled.status !== 0) {
 			throw new StepError('Compile the TypeScript: there are errors of type (dist/ is written all the same)', { output: compiled.output });
 		}
@@ -114,6 +115,13 @@ async function writeBundle({ entry, file, format }) {
 		throw new StepError(`Bundle ${entry}`, { output, cause });
 	}
 	if (isModule) chmodSync(join(root, file), 0o755);
+}
+
+/** What the front (native/front) needs to know to start a sandbox process without asking Node. */
+async function writeSandboxFiles() {
+	process.env.ISOPOD_ADDON ??= join(root, addon);
+	const { sandboxFiles } = await import(join(root, 'dist/runtime/sandbox/launch.js'));
+	writeFileSync(join(root, 'dist/sandbox-files'), `${[realpathSync(process.execPath), ...sandboxFiles(root)].join('\n')}\n`);
 }
 
 /** Removes compiled files whose source is gone: a deleted test must not go on running. */

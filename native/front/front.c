@@ -1,8 +1,10 @@
-// The `isopod` command: starts Node.js with the command line's program, and, when that is about to make a container, a sandbox process
-// beside it. Node's own start is most of what a container's start costs; this way the two starts share the time instead of adding up.
+// The `isopod` command: starts Node.js with the command line's program, and, when that is about to make a container, a
+// sandbox process beside it. Node's own start is most of what a container's start costs; this way the two starts share
+// the time instead of adding up.
 //
-// What is started early is a sandbox process like any other: confined, empty, listening on a socket below the state folder. The command line adopts
-// it (runtime/sandbox/early.ts) or kills it; if neither happens it ends by itself when its life line, a pipe that the command line holds, is cut.
+// What is started early is a sandbox process like any other: confined, empty, listening on a socket below the state
+// folder. The command line adopts it (runtime/sandbox/early.ts) or kills it; if neither happens it ends by itself when
+// its life line, a pipe that the command line holds, is cut.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -24,9 +26,9 @@ static const long kIdsPerSlot = 65536;
 
 static char package_root[PATH_MAX];
 static char list_text[kListBytes];
-static char *node_path;
+static char* node_path;
 
-__attribute__((noreturn)) static void fail(const char *what) {
+__attribute__((noreturn)) static void fail(const char* what) {
   fprintf(stderr, "isopod: %s: %s\n", what, strerror(errno));
   exit(1);
 }
@@ -37,13 +39,14 @@ static void find_package(void) {
   if (length < 0) fail("find my own program");
   package_root[length] = '\0';
   for (int i = 0; i < 3; i++) {
-    char *slash = strrchr(package_root, '/');
+    char* slash = strrchr(package_root, '/');
     if (slash == NULL) break;
     *slash = '\0';
   }
 }
 
-// dist/sandbox-files, which the build wrote: Node's path, then a SOURCE:TARGET line for each file of a sandbox process's root.
+// dist/sandbox-files, which the build wrote: Node's path, then a SOURCE:TARGET line for each file of a sandbox
+// process's root.
 static bool read_list(void) {
   char path[PATH_MAX + 32];
   snprintf(path, sizeof path, "%s/dist/sandbox-files", package_root);
@@ -58,7 +61,7 @@ static bool read_list(void) {
 }
 
 // Does the command line make a container with the default log? Then `*state` is the folder for containers' state.
-static bool is_starting(int argc, char **argv, const char **state) {
+static bool is_starting(int argc, char** argv, const char** state) {
   *state = "/run/isopod";
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--root") == 0 && i + 1 < argc) {
@@ -76,27 +79,29 @@ static bool is_starting(int argc, char **argv, const char **state) {
   return false;
 }
 
-static long take_slot(const char *state) {
+// A range of host ids, as StateStore.takeSlot takes one: a symlink to the folder of who has it.
+static long take_slot(const char* state, const char* owner) {
   char path[PATH_MAX + 32];
+  char target[64];
   snprintf(path, sizeof path, "%s/.ids", state);
-  if (mkdir(state, 0711) != 0 && errno != EEXIST) return -1;
   if (mkdir(path, 0700) != 0 && errno != EEXIST) return -1;
+  snprintf(target, sizeof target, "../%s", owner);
   for (long slot = 0; slot < kMaxSlots; slot++) {
     snprintf(path, sizeof path, "%s/.ids/%ld", state, slot);
-    if (mkdir(path, 0700) == 0) return slot;
+    if (symlink(target, path) == 0) return slot;
     if (errno != EEXIST) return -1;
   }
   return -1;
 }
 
-static int listen_at(const char *path) {
+static int listen_at(const char* path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address.sun_path) return -1;
   strcpy(address.sun_path, path);
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;
   mode_t mask = umask(0177);
-  bool is_listening = bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 16) == 0;
+  bool is_listening = bind(fd, (struct sockaddr*)&address, sizeof address) == 0 && listen(fd, 16) == 0;
   umask(mask);
   if (is_listening) return fd;
   close(fd);
@@ -104,12 +109,19 @@ static int listen_at(const char *path) {
 }
 
 // Starts the launcher; whatever fails here leaves the work to the command line, which says what is wrong.
-static void start_early(const char *state) {
-  long slot = take_slot(state);
-  if (slot < 0) return;
+static void start_early(const char* state) {
+  char owner[32];
   char folder[PATH_MAX];
   char path[PATH_MAX + 32];
-  snprintf(folder, sizeof folder, "%s/.ids/%ld", state, slot);
+  snprintf(owner, sizeof owner, ".early-%d", getpid());
+  snprintf(folder, sizeof folder, "%s/%s", state, owner);
+  if (mkdir(state, 0711) != 0 && errno != EEXIST) return;
+  if (mkdir(folder, 0700) != 0) return;
+  long slot = take_slot(state, owner);
+  if (slot < 0) {
+    rmdir(folder);
+    return;
+  }
   snprintf(path, sizeof path, "%s/control.sock", folder);
   int listener = listen_at(path);
   snprintf(path, sizeof path, "%s/sandbox.log", folder);
@@ -130,7 +142,9 @@ static void start_early(const char *state) {
   snprintf(fds[2], sizeof fds[2], "%d:2", log);
   snprintf(fds[3], sizeof fds[3], "%d:4", life[0]);
   snprintf(fds[4], sizeof fds[4], "%d", report[1]);
-  char *args[kMaxArgs] = {launcher, "--id-base", id_base, "--loader", loader, "--env", "ISOPOD_ADDON=/isopod.node", "--env", "ISOPOD_LIFE_LINE=4"};
+  char* args[kMaxArgs] = {
+      launcher, "--id-base",         id_base, "--loader", loader, "--env", "ISOPOD_ADDON=/isopod.node",
+      "--env",  "ISOPOD_LIFE_LINE=4"};
   int count = 9;
   for (int i = 0; i < 4; i++) {
     args[count++] = "--fd";
@@ -138,7 +152,7 @@ static void start_early(const char *state) {
   }
   args[count++] = "--report-fd";
   args[count++] = fds[4];
-  for (char *line; (line = strtok(NULL, "\n")) != NULL;) {
+  for (char* line; (line = strtok(NULL, "\n")) != NULL;) {
     if (count > kMaxArgs - 10) return;
     args[count++] = "--file";
     args[count++] = line;
@@ -171,15 +185,15 @@ static void start_early(const char *state) {
   setenv("ISOPOD_EARLY", early, 1);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   find_package();
   unsetenv("ISOPOD_EARLY");
   bool has_list = read_list();
-  const char *state;
+  const char* state;
   if (has_list && geteuid() == 0 && is_starting(argc, argv, &state)) start_early(state);
   static char script[PATH_MAX + 32];
   snprintf(script, sizeof script, "%s/dist/isopod.js", package_root);
-  char **args = calloc((size_t)argc + 2, sizeof *args);
+  char** args = calloc((size_t)argc + 2, sizeof *args);
   if (args == NULL) fail("take memory");
   args[0] = "node";
   args[1] = script;

@@ -90,7 +90,7 @@ export class StateStore {
 			return [];
 		}
 		return names
-			.filter((name) => name !== SLOTS)
+			.filter((name) => !name.startsWith('.'))
 			.flatMap((name) => {
 				try {
 					return [this.load(name)];
@@ -116,7 +116,7 @@ export class StateStore {
 		const used = new Set(this.slots());
 		for (let slot = 0; slot < MAX_SLOTS; slot++) {
 			const owner = used.has(`${slot}`) ? this.slotOwner(`${slot}`) : null;
-			if (owner !== null && existsSync(this.folder(owner))) continue;
+			if (owner !== null && existsSync(join(this.root, owner)) && !this.isAbandoned(owner)) continue;
 			const link = join(this.root, SLOTS, `${slot}`);
 			if (owner !== null) rmSync(link, { force: true });
 			try {
@@ -129,12 +129,27 @@ export class StateStore {
 		throw new Error(`Take a range of host ids: all ${MAX_SLOTS} are in use`);
 	}
 
+	/** A slot that was taken before its container had a record becomes the container's. */
+	giveSlot(slot: number, id: string): void {
+		const link = join(this.root, SLOTS, `${slot}`);
+		symlinkSync(join('..', id), `${link}.new`);
+		renameSync(`${link}.new`, link);
+	}
+
 	private slots(): string[] {
 		try {
 			return readdirSync(join(this.root, SLOTS));
 		} catch {
 			return [];
 		}
+	}
+
+	/** The folder of a start that was killed before its container had a record (native/front): it goes. */
+	private isAbandoned(owner: string): boolean {
+		const pid = Number(/^\.early-(\d+)$/.exec(owner)?.[1] ?? 0);
+		if (pid === 0 || processStart(pid) !== '') return false;
+		rmSync(join(this.root, owner), { recursive: true, force: true });
+		return true;
 	}
 
 	/** The id of the container that has a slot; null when nobody has. */
@@ -147,7 +162,7 @@ export class StateStore {
 	}
 }
 
-const SLOTS = '.ids';
+export const SLOTS = '.ids';
 const CONFIG = 'config.json';
 
 /** Field 22 of /proc/PID/stat; "" when there is no such process, or only its zombie. */

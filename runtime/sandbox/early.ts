@@ -1,7 +1,7 @@
 import { closeSync, readSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { native } from '../native.js';
-import { processStart } from '../oci/state.js';
+import { processStart, SLOTS, type StateStore } from '../oci/state.js';
 import type { Launched } from './launch.js';
 
 /** A sandbox process that the front (native/front) started beside this one; see there. */
@@ -10,7 +10,7 @@ interface Early {
 	readonly reportFd: number;
 	readonly lifeFd: number;
 	readonly idSlot: number;
-	/** Holds its control socket and its log. */
+	/** Holds its control socket and its log; the slot's owner on disk until it is adopted. */
 	readonly folder: string;
 }
 
@@ -28,7 +28,7 @@ function parse(text: string | undefined): Early | null {
 }
 
 /** Takes the early sandbox process over, if there is one: its socket and its log move to their places. Its life line stays cut with this process. */
-export function adoptEarly(socketPath: string, logPath: string): (Launched & { readonly idSlot: number }) | null {
+export function adoptEarly(store: StateStore, id: string): (Launched & { readonly idSlot: number }) | null {
 	if (early === null) return null;
 	const { idSlot, folder } = early;
 	const pid = awaitReport(early);
@@ -37,15 +37,17 @@ export function adoptEarly(socketPath: string, logPath: string): (Launched & { r
 		return null;
 	}
 	early = null;
-	renameSync(join(folder, 'control.sock'), socketPath);
-	renameSync(join(folder, 'sandbox.log'), logPath);
+	renameSync(join(folder, 'control.sock'), store.socket(id));
+	renameSync(join(folder, 'sandbox.log'), join(store.folder(id), 'sandbox.log'));
+	store.giveSlot(idSlot, id);
+	rmSync(folder, { recursive: true });
 	return { pid, pidStart: processStart(pid), idSlot };
 }
 
 /** Ends the early sandbox process that nobody needs. */
 export function discardEarly(): void {
 	if (early === null) return;
-	const { lifeFd, folder } = early;
+	const { lifeFd, folder, idSlot } = early;
 	const pid = awaitReport(early);
 	early = null;
 	if (pid > 0) {
@@ -53,6 +55,7 @@ export function discardEarly(): void {
 		native.reap(pid);
 	}
 	closeSync(lifeFd);
+	rmSync(join(dirname(folder), SLOTS, `${idSlot}`), { force: true });
 	rmSync(folder, { recursive: true, force: true });
 }
 

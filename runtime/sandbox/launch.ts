@@ -24,6 +24,16 @@ export function packageRoot(): string {
 	return resolve(dirname(realpathSync(script)), '..');
 }
 
+/** What a sandbox process's root has, SOURCE:TARGET each: Node with its libraries, the bundle, the addon. */
+export function sandboxFiles(root: string): string[] {
+	return [
+		`${realpathSync(process.execPath)}:/node`,
+		`${join(root, 'dist/sandbox.cjs')}:/sandbox.cjs`,
+		`${join(root, 'build/Release/isopod.node')}:/isopod.node`,
+		...nodeLibraries().map((file) => `${file}:${file}`),
+	];
+}
+
 /**
  * Starts a sandbox process: the launcher makes its world, Node runs the bundle in it, and it listens on `socketPath`.
  * Its own words go to `logPath`. Throws HostError with what the launcher said.
@@ -33,15 +43,9 @@ export function launchSandbox(socketPath: string, logPath: string, idSlot: numbe
 	const listenFd = native.listenUnix(socketPath);
 	if (listenFd < 0) throw HostError.errno(`Listen on ${socketPath}`, -listenFd);
 	const logFd = openSync(logPath, 'a', 0o600);
-	const files = [
-		`${realpathSync(process.execPath)}:/node`,
-		`${join(root, 'dist/sandbox.cjs')}:/sandbox.cjs`,
-		`${join(root, 'build/Release/isopod.node')}:/isopod.node`,
-		...nodeLibraries().map((file) => `${file}:${file}`),
-	];
 	const args = [
 		...['--id-base', `${idBase(idSlot)}`],
-		...files.flatMap((file) => ['--file', file]),
+		...sandboxFiles(root).flatMap((file) => ['--file', file]),
 		...['--loader', join(root, 'native/build/isopod-loader')],
 		...['--fd', '3:3', '--fd', '4:1', '--fd', '4:2', '--report-fd', '1'],
 		...['--env', 'ISOPOD_ADDON=/isopod.node'],

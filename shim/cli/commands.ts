@@ -7,6 +7,7 @@ import { type Config, ConfigError, parseConfig, parseProcess } from '../../runti
 import { Section } from '../../runtime/oci/section.js';
 import { type ContainerRecord, processStart, StateStore } from '../../runtime/oci/state.js';
 import { type Answer, SandboxClient } from '../../runtime/sandbox/client.js';
+import { adoptEarly } from '../../runtime/sandbox/early.js';
 import { guestProcesses, hostPid } from '../../runtime/sandbox/guests.js';
 import { launchSandbox, openTrees, sealRoot } from '../../runtime/sandbox/launch.js';
 import { defaultConfig } from './spec.js';
@@ -79,15 +80,15 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 	let client: SandboxClient | null = null;
 	const fds: number[] = [];
 	try {
-		Object.assign(record, { idSlot: store.takeSlot(id) });
-		store.save(record);
-		const launched = launchSandbox(
-			store.socket(id),
-			log ?? join(store.folder(id), 'sandbox.log'),
-			record.idSlot,
-			config.linux.networkNamespace,
-		);
-		Object.assign(record, launched);
+		const early = config.linux.networkNamespace === null && log === undefined ? adoptEarly(store, id) : null;
+		if (early === null) {
+			Object.assign(record, { idSlot: store.takeSlot(id) });
+			store.save(record);
+			const logPath = log ?? join(store.folder(id), 'sandbox.log');
+			Object.assign(record, launchSandbox(store.socket(id), logPath, record.idSlot, config.linux.networkNamespace));
+		} else {
+			Object.assign(record, early);
+		}
 		store.save(record);
 		fds.push(...openTrees(config, rootfs, bundle, record.pid));
 		for (const fd of [0, 1, 2]) fds.push(stdioDescriptor(fd));

@@ -24,11 +24,25 @@ export class ControlServer {
 		private readonly kernel: Kernel,
 		private readonly containers: Containers,
 		private readonly listenFd: number,
+		lifeLineFd: number | null,
 	) {
 		native.setNonBlocking(listenFd, true);
 		const key = kernel.endpoints.add({ onEvent: () => this.accept() });
 		native.watch(listenFd, key, EPOLLIN);
 		this.accept();
+		if (lifeLineFd !== null) this.hold(lifeLineFd);
+	}
+
+	/** A sandbox process that was started early ends when its life line is cut before it has a container (native/front). */
+	private hold(fd: number): void {
+		const cut = (): void => {
+			native.unwatch(fd);
+			native.close(fd);
+			this.kernel.endpoints.remove(key);
+			if (this.kernel.containers.size === 0) this.kernel.dispatcher.stop();
+		};
+		const key = this.kernel.endpoints.add({ onEvent: cut });
+		native.watch(fd, key, EPOLLIN | EPOLLRDHUP);
 	}
 
 	private accept(): void {

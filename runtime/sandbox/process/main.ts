@@ -47,7 +47,8 @@ function main(): void {
 		kernel.dispatcher.stop();
 	});
 	confineProcess();
-	new ControlServer(kernel, containers, CONTROL_FD);
+	const lifeLine = process.env['ISOPOD_LIFE_LINE'];
+	new ControlServer(kernel, containers, CONTROL_FD, lifeLine === undefined ? null : Number(lifeLine));
 	kernel.dispatcher.run();
 	process.exit(exitCode(status));
 }
