@@ -2,6 +2,7 @@ import { appendFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { checkHost } from './check.js';
 import { create, deleteContainer, type ExecOptions, exec, kill, list, ps, type RunOptions, run, spec, start, state } from './commands.js';
+import { demo } from './demo.js';
 
 const VERSION = '0.1.0';
 
@@ -123,6 +124,12 @@ program
 	.addOption(new Option('-f, --format <format>').choices(['table', 'json']).default('table'))
 	.passThroughOptions()
 	.action((id: string, psOptions: string[], options: { format: string }) => ps(root(), id, options.format, psOptions));
+
+program.command('demo', { hidden: true }).action(async () => {
+	const rootfs = process.env['ISOPOD_ROOTFS'];
+	if (rootfs === undefined) throw new Error('set ISOPOD_ROOTFS to a tree with bash, coreutils, python3 and busybox');
+	process.exitCode = await demo(rootfs);
+});
 
 program
 	.command('check')

@@ -85,7 +85,7 @@ export class TestProcess {
 		trap.signalMask = null;
 		for (let i = 0; i < 6; i++) {
 			const value = args[i] ?? 0;
-			trap.words[i * 2] = value % 0x1_0000_0000 | 0;
+			trap.words[i * 2] = (value % 0x1_0000_0000) | 0;
 			trap.words[i * 2 + 1] = Math.floor(value / 0x1_0000_0000) | 0;
 		}
 		return this.run(task, handler);
