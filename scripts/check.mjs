@@ -1,6 +1,6 @@
 // `npm run check`: types, lint and layout, and the import rule. All of them run, also when one fails.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { list } from './files.mjs';
@@ -8,7 +8,7 @@ import { buildProtocols } from './proto.mjs';
 import { main, root, StepError, stateFolder } from './steps.mjs';
 
 /** How many steps {@link runChecks} takes. */
-export const checkStepCount = 4;
+export const checkStepCount = 5;
 
 /** Runs every check, also when one fails. Returns what failed, nothing when all is well. */
 export async function runChecks(steps) {
@@ -25,6 +25,7 @@ export async function runChecks(steps) {
 	await check('Checking lint and layout of TypeScript (biome)', checkBiome);
 	await check('Checking layout of C and C++ (clang-format)', checkClangFormat);
 	await check('Checking the import rule', checkImports);
+	await check('Checking COMPATIBILITY.md against the table', checkCompatibility);
 	if (failures.length === 0) return undefined;
 	const output = failures.map((error) => error.output.trimEnd()).join('\n\n');
 	return new StepError(failures.map((error) => error.message).join('\n'), { output });
@@ -43,6 +44,12 @@ async function checkTypes(steps) {
 		'--tsBuildInfoFile',
 		buildInfo,
 	]);
+}
+
+/** The page is made from the compiled table: a checkout that was never built has none to compare. */
+async function checkCompatibility(steps) {
+	if (!existsSync(join(root, 'dist/runtime/kernel/syscalls/table.js'))) return 'not built';
+	await steps.run(process.execPath, [join(root, 'scripts/compatibility.mjs'), '--check']);
 }
 
 async function checkBiome(steps) {

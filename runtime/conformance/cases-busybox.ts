@@ -88,8 +88,8 @@ busybox run-parts -a x r; echo $?`,
 	sum: `${make}; cksum a; busybox tac a`,
 	sync: 'busybox sync; echo $?',
 	tail: `busybox seq 100 >s; busybox tail -n 3 s; busybox tail -c 7 s; busybox tail -n +98 s`,
-	tar: `${make}; mkdir d; mv a b d; ln -s a d/l; busybox tar cf x.tar d; busybox tar tf x.tar; rm -r d; busybox tar xf x.tar; ls -R d
-busybox tar czf y.tgz d; busybox tar tzf y.tgz`,
+	tar: `${make}; mkdir d; mv a b d; ln -s a d/l; busybox tar cf x.tar d; busybox tar tf x.tar | sort; rm -r d; busybox tar xf x.tar; ls -R d
+busybox tar czf y.tgz d; busybox tar tzf y.tgz | sort`,
 	tee: `${make}; busybox tee x y <a | wc -l; cmp x y; busybox tee -a x <b >/dev/null; cat x`,
 	test: 'busybox test -d / -a ! -e /nowhere; echo $?; busybox [ 3 -gt 4 ]; echo $?',
 	time: 'busybox time -f %x busybox false',
@@ -120,7 +120,7 @@ busybox tar czf y.tgz d; busybox tar tzf y.tgz`,
 	ttysize: `busybox ts -i </dev/null; busybox getopt -T; echo $?`,
 	watch: 'busybox timeout 0.5 busybox watch -t -n 1 echo w >x; test -s x; echo $?',
 	more: `${make}; busybox more a </dev/null`,
-	mountpoint: 'busybox ls /proc/self/fd | wc -l; busybox df / >/dev/null; echo $?',
+	df: 'busybox df / >/dev/null; echo $?',
 };
 
 export const busyboxCases: readonly ConformanceCase[] = Object.entries(scripts).map(([name, script]) => ({ name, script: `exec 2>&1; ${script}; true` }));

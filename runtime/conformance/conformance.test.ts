@@ -8,7 +8,7 @@ import { after, test } from 'tap';
 import { groups } from './cases.js';
 import { type CaseResult, conformanceFolder, runInChroot, runInGuest, runOnHost } from './sides.js';
 
-const caseSeconds = 40;
+const caseSeconds = 20;
 const folder = mkdtempSync(join(tmpdir(), 'isopod-cases-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -285,17 +285,19 @@ export function sysSendfile(task: Task, trap: Trap): number {
 	const to = task.file(trap.int(0));
 	const from = task.file(trap.int(1));
 	if (from === null || to === null || !from.isReadable || !to.isWritable) return -EBADF;
-	if (!from.inode.isRegular || from.hostFd < 0) return from.isSeekable ? -EINVAL : -ESPIPE;
+	if (!from.inode.isRegular) return from.isSeekable ? -EINVAL : -ESPIPE;
 	if (to.isAppend) return -EINVAL;
 	const address = trap.size(2);
 	const start = readOffset(task, address, from);
 	if (start < 0) return start;
 	const half = scratch.length / 2;
-	const wanted = Math.min(trap.size(3), half);
-	const bytes = native.pread(from.hostFd, scratch, half, wanted, start);
+	ioVector.kernel(scratch, half, Math.min(trap.size(3), half));
+	const bytes = from.read(task, ioVector, start);
 	if (bytes <= 0) return bytes;
 	ioVector.kernel(scratch, half, bytes);
-	const written = to.write(task, ioVector, AT_OFFSET);
-	if (written === BLOCKED || written < 0) return written;
+	let written = to.write(task, ioVector, AT_OFFSET);
+	// What the target has taken is sent: a short count, not a wait that would lose track of the file's offset.
+	if (written === BLOCKED && trap.progress > 0) written = trap.progress;
+	if (written < 0) return written;
 	return writeOffset(task, address, from, start + written) || written;
 }

@@ -21,6 +21,10 @@ abstract class MemoryDevice extends FileDescription {
 	override seek(_offset: number, _whence: number): number {
 		return 0;
 	}
+	/** drivers/char/mem.c has no poll, which epoll_ctl(2) calls EPERM; drivers/char/random.c has. */
+	override get isPollable(): boolean {
+		return false;
+	}
 	override write(_task: Task, vector: IoVector, _position: number): number {
 		return vector.remaining;
 	}
@@ -82,6 +86,9 @@ const ENTROPY_BITS = 256;
 
 /** /dev/random and /dev/urandom, random(4): what is written is no entropy of ours and is dropped. */
 export class RandomDevice extends MemoryDevice {
+	override get isPollable(): boolean {
+		return true;
+	}
 	override read(_task: Task, vector: IoVector, _position: number): number {
 		let done = 0;
 		while (vector.remaining > 0 && done < MAX_RANDOM_BYTES) {
