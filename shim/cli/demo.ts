@@ -35,11 +35,7 @@ const ACTS: readonly Act[] = [
 	},
 	{
 		title: 'Debian’s coreutils in a pipeline',
-		args: [
-			'bash',
-			'-c',
-			'seq 1 20000 | sort -rn | head -3 | tr "\\n" " "; echo; ls /usr/bin | wc -l; sha256sum /bin/ls | cut -c1-16',
-		],
+		args: ['bash', '-c', 'seq 1 20000 | sort -rn | head -3 | tr "\\n" " "; echo; ls /usr/bin | wc -l; sha256sum /bin/ls | cut -c1-16'],
 	},
 	{ title: 'Python with threads, a child process and a file', args: ['python3', '-c', PYTHON] },
 	{

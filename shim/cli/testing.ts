@@ -78,6 +78,7 @@ export class Workbench {
 	start(args: readonly string[], options: SpawnOptions = {}): ChildProcess {
 		const child = spawn(process.execPath, this.argv(args), { cwd: this.bundle, stdio: 'pipe', ...options });
 		this.children.push(child);
+		setTimeout(() => child.kill('SIGKILL'), LIMIT_MS).unref();
 		return child;
 	}
 

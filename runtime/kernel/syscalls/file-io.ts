@@ -16,16 +16,16 @@ const RWF_SUPPORTED = 0x1f;
 export function sysRead(task: Task, trap: Trap): number {
 	const description = task.file(trap.int(0));
 	if (description === null || !description.isReadable) return -EBADF;
-	ioVector.single(task.tid, trap.size(1), trap.size(2));
-	return description.read(task, ioVector, AT_OFFSET);
+	const error = ioVector.single(task.tid, trap.size(1), trap.size(2));
+	return error < 0 ? error : description.read(task, ioVector, AT_OFFSET);
 }
 
 /** write(2). */
 export function sysWrite(task: Task, trap: Trap): number {
 	const description = task.file(trap.int(0));
 	if (description === null || !description.isWritable) return -EBADF;
-	ioVector.single(task.tid, trap.size(1), trap.size(2));
-	return description.write(task, ioVector, AT_OFFSET);
+	const error = ioVector.single(task.tid, trap.size(1), trap.size(2));
+	return error < 0 ? error : description.write(task, ioVector, AT_OFFSET);
 }
 
 /** pread64(2). */
@@ -36,8 +36,8 @@ export function sysPread64(task: Task, trap: Trap): number {
 	if (description === null) return -EBADF;
 	if (!description.isSeekable) return -ESPIPE;
 	if (!description.isReadable) return -EBADF;
-	ioVector.single(task.tid, trap.size(1), trap.size(2));
-	return description.read(task, ioVector, position);
+	const error = ioVector.single(task.tid, trap.size(1), trap.size(2));
+	return error < 0 ? error : description.read(task, ioVector, position);
 }
 
 /** pwrite64(2). */
@@ -48,8 +48,8 @@ export function sysPwrite64(task: Task, trap: Trap): number {
 	if (description === null) return -EBADF;
 	if (!description.isSeekable) return -ESPIPE;
 	if (!description.isWritable) return -EBADF;
-	ioVector.single(task.tid, trap.size(1), trap.size(2));
-	return description.write(task, ioVector, position);
+	const error = ioVector.single(task.tid, trap.size(1), trap.size(2));
+	return error < 0 ? error : description.write(task, ioVector, position);
 }
 
 /** readv(2). */

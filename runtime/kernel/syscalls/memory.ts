@@ -18,7 +18,7 @@ import { ANSWERED, CONTINUE } from '../task/blocked.js';
 import { type Task, TaskState } from '../task/task.js';
 import { EVENT_LENT, LEND_CONTINUE } from '../trap/records.js';
 import type { Trap } from '../trap/trap.js';
-import { LENT_CURRENT, LENT_STALE } from '../vfs/descriptor-table.js';
+import { LENT_CURRENT, LENT_NONE, LENT_STALE } from '../vfs/descriptor-table.js';
 import type { FileDescription } from '../vfs/file-description.js';
 import { MS_NOEXEC } from '../vfs/mount.js';
 
@@ -58,15 +58,25 @@ function lend(task: Task, trap: Trap, source: number, fd: number): void {
 	const { kernel } = task;
 	const files = task.files;
 	const description = task.file(fd);
+	let isSettled = false;
+	const settle = () => {
+		// The number may have changed hands meanwhile: what is lent there then stands for another file.
+		if (!isSettled) files.setLentState(fd, files.get(fd) === description ? LENT_CURRENT : LENT_STALE);
+		isSettled = true;
+	};
 	const key = kernel.endpoints.add({
 		onEvent: (kind, result) => {
 			if (kind !== EVENT_LENT) return;
 			kernel.endpoints.remove(key);
 			if (task.state === TaskState.InTrap) task.state = TaskState.Running;
-			// The number may have changed hands meanwhile: what is lent there then stands for another file.
-			if (result >= 0) files.setLentState(fd, files.get(fd) === description ? LENT_CURRENT : LENT_STALE);
+			if (result >= 0) settle();
+			else if (isSettled && files.get(fd) === description) files.setLentState(fd, LENT_NONE);
+			isSettled = true;
 		},
 	});
+	// The thread's next trap may come before the news that the host has the descriptor: the state must be right by then, or a later close
+	// is left to a host whose number is closed already, and is EBADF.
+	task.continued = { settle };
 	task.group.container.counts.lent++;
 	native.lend(key, trap.listener, trap.idLow, trap.idHigh, Int32Array.of(source, fd), LEND_CONTINUE, 0);
 	native.close(source);

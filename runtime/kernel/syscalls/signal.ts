@@ -13,6 +13,8 @@ export function sysKill(task: Task, trap: Trap): number {
 	const id = trap.int(0);
 	const signal = trap.int(1);
 	if (signal < 0 || signal > SIGRTMAX) return -EINVAL;
+	// A child that has not trapped yet is known to its parent, and to nobody here.
+	if (task.kernel.forks.hasOver) task.kernel.forks.settle();
 	if (id > 0) {
 		const group = task.group.container.groupByInsideId(id);
 		if (group === null) return -ESRCH;

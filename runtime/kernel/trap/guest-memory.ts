@@ -84,8 +84,14 @@ export class IoVector {
 	/** Bytes moved so far. */
 	moved = 0;
 
-	/** Sets up a single buffer; read(2), write(2). Never fails: a bad address shows at the first copy. */
-	single(tid: number, address: number, length: number): void {
+	/** Sets up a single buffer; read(2), write(2). EFAULT when it isn't a user's range at all; an unmapped page shows at the first copy. */
+	single(tid: number, address: number, length: number): number {
+		if (!isRange(address, length)) return -EFAULT;
+		this.set(tid, address, length);
+		return 0;
+	}
+
+	private set(tid: number, address: number, length: number): void {
 		this.tid = tid;
 		this.kernelBytes = null;
 		this.count = 1;
@@ -118,7 +124,7 @@ export class IoVector {
 
 	/** Kernel memory in the place of the guest's: what sendfile(2) and splice(2) move. */
 	kernel(bytes: Uint8Array, offset: number, length: number): void {
-		this.single(0, 0, length);
+		this.set(0, 0, length);
 		this.kernelBytes = bytes;
 		this.kernelOffset = offset;
 	}
