@@ -54,7 +54,6 @@ async function installDebianPackages(steps, purposes) {
 
 function installedDebianPackages(names) {
 	// Its status tells of unknown packages; those are missing all the same.
-	// biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's placeholders
 	const format = '${Package} ${db:Status-Status}\n';
 	const { stdout } = spawnSync('dpkg-query', ['--show', '--showformat', format, ...names], {
 		encoding: 'utf8',

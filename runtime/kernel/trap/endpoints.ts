@@ -16,7 +16,9 @@ export class Endpoints {
 		return key;
 	}
 
+	/** Throws when nobody has the key: given back twice, two endpoints would get it. */
 	remove(key: number): void {
+		if (this.slots[key] == null) throw new Error(`Give back the key ${key}: nobody has it`);
 		this.slots[key] = null;
 		this.free.push(key);
 	}
