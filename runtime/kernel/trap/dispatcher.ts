@@ -6,6 +6,7 @@ import { identify } from '../task/identify.js';
 import { type Task, TaskState } from '../task/task.js';
 import {
 	EVENT_ENDED,
+	EVENT_LISTENER_GONE,
 	EVENT_TRAP,
 	RECORD_WORDS,
 	TRAP_ARGS,
@@ -83,7 +84,9 @@ export class Dispatcher {
 		for (let i = 0; i < count; i++, offset += RECORD_WORDS) {
 			const kind = batch[offset]!;
 			if (kind === EVENT_TRAP) this.receive(offset);
-			else kernel.endpoints.deliver(batch[offset + 1]!, kind, kind === EVENT_ENDED ? 0 : batch[offset + 2]!);
+			// Its key is the listener's, no endpoint's; whose guests it had has been told by their ends.
+			else if (kind !== EVENT_LISTENER_GONE)
+				kernel.endpoints.deliver(batch[offset + 1]!, kind, kind === EVENT_ENDED ? 0 : batch[offset + 2]!);
 		}
 		if (kernel.timers.size > 0) kernel.timers.run(native.monotonicNs());
 		// Tasks that are woken while this runs join the end and run in this turn too; each is there at most once.
