@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { defaultConfig } from './spec.js';
 
-const PROGRAM = resolve(import.meta.dirname, '../../isopod.js');
+export const PROGRAM = resolve(import.meta.dirname, '../../isopod.js');
 const PACKAGE = resolve(import.meta.dirname, '../../..');
 const APPLETS = 'sh true false cat echo sleep id kill ls head pwd hostname env mount touch grep yes dd wc ps mkdir test umask stat printf';
 /** A command that takes longer has failed. */
