@@ -1,0 +1,84 @@
+// `npm run bench`: the host, gVisor and Isopod side by side, as ratios. `--json`, `--only NAME`, `--rounds N`.
+
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { WORKLOADS, type Workload } from './budgets.js';
+import { type Row, report } from './report.js';
+import { makeSides, removeScratch, type Side } from './sides.js';
+
+const { values: options } = parseArgs({
+	options: { json: { type: 'boolean' }, only: { type: 'string', multiple: true }, rounds: { type: 'string', default: '3' } },
+});
+const roundCount = Number(options.rounds);
+if (!Number.isInteger(roundCount) || roundCount < 1) throw new Error(`--rounds ${options.rounds}: a whole number above 0 was wanted`);
+for (const name of options.only ?? []) {
+	if (WORKLOADS.some((workload) => workload.name === name)) continue;
+	throw new Error(`--only ${name}: there are ${WORKLOADS.map((workload) => workload.name).join(', ')}`);
+}
+
+/** The package's root: bench/ is compiled to dist/bench/. */
+const packageRoot = ((folder: string): string => {
+	while (!existsSync(join(folder, 'binding.gyp'))) folder = dirname(folder);
+	return folder;
+})(import.meta.dirname);
+
+const scratch = mkdtempSync(join(tmpdir(), 'isopod-bench-'));
+process.once('exit', () => removeScratch(scratch));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+const sides = makeSides(makeTree(join(scratch, 'tree')), scratch, packageRoot);
+const isWanted = ({ name }: Workload): boolean =>
+	options.only === undefined || options.only.includes(name) || (name === 'notify' && options.only.some(needsNotify));
+const rows: Row[] = [];
+for (const workload of WORKLOADS.filter(isWanted)) {
+	process.stderr.write(`${workload.title} ...\n`);
+	rows.push(await measure(workload));
+}
+process.stdout.write(options.json ? `${JSON.stringify(rows, undefined, '\t')}\n` : report(rows));
+
+function needsNotify(name: string): boolean {
+	return WORKLOADS.some((workload) => workload.name === name && workload.budget?.of === 'notify');
+}
+
+/** Rounds go through the sides in turn, so that whatever else the machine does falls on all of them. */
+async function measure(workload: Workload): Promise<Row> {
+	const row: Row = { workload, medians: {}, failures: {} };
+	const samples = new Map<Side, number[]>(sides.map((side) => [side, []]));
+	for (let round = 0; round < roundCount; round++) {
+		for (const side of sides) {
+			const isLeftOut = side.name === 'host' ? workload.kind === 'memory' : workload.name === 'notify';
+			if (isLeftOut || row.failures[side.name] !== undefined) continue;
+			const sample = await measureOnce(workload, side);
+			if (typeof sample === 'string') row.failures[side.name] = sample;
+			else samples.get(side)?.push(sample);
+		}
+	}
+	for (const [side, numbers] of samples) {
+		const middle = numbers.sort((a, b) => a - b)[numbers.length >> 1];
+		if (middle !== undefined && row.failures[side.name] === undefined) row.medians[side.name] = middle;
+	}
+	return row;
+}
+
+/** Nanoseconds for one operation, or bytes; or why there is no number. */
+async function measureOnce({ name, kind, count, gvisorCount }: Workload, side: Side): Promise<number | string> {
+	if (kind === 'memory') return side.memory();
+	const result = side.run([name, String(side.name === 'gvisor' ? gvisorCount : count)]);
+	if ('failure' in result) return result.failure;
+	const number = kind === 'start' ? result.ms * 1e6 : Number.parseFloat(result.text);
+	return Number.isFinite(number) ? number : `it printed ${JSON.stringify(result.text)}`;
+}
+
+/** A tree with the static program as /bench and a file of 64 KiB. */
+function makeTree(tree: string): string {
+	for (const folder of ['data', 'proc', 'dev', 'sys', 'tmp']) mkdirSync(join(tree, folder), { recursive: true });
+	writeFileSync(join(tree, 'data/file'), Buffer.alloc(65536));
+	const source = join(packageRoot, 'bench/workloads/workloads.c');
+	const program = join(scratch, 'workloads');
+	execFileSync('cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-static', '-pthread', '-o', program, source], { stdio: 'inherit' });
+	copyFileSync(program, join(tree, 'bench'));
+	return tree;
+}

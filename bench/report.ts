@@ -1,0 +1,58 @@
+import type { Workload } from './budgets.js';
+import type { SideName } from './sides.js';
+
+/** What came out for one workload. A side is in `medians` (nanoseconds, or bytes), or in `failures` (why not), or wasn't asked. */
+export interface Row {
+	readonly workload: Workload;
+	readonly medians: Partial<Record<SideName, number>>;
+	readonly failures: Partial<Record<SideName, string>>;
+}
+
+/** The table for a reader, with each budget and whether it is met. */
+export function report(rows: readonly Row[]): string {
+	const notify = rows.find(({ workload }) => workload.name === 'notify')?.medians.host;
+	const lines = [['', 'host', 'gVisor', 'Isopod', '× host', '× gVisor', 'budget', '']];
+	const notes: string[] = [];
+	for (const { workload, medians, failures } of rows) {
+		const cell = (side: SideName): string => (failures[side] === undefined ? amount(medians[side], workload) : 'failed');
+		for (const [side, reason] of Object.entries(failures)) notes.push(`${workload.title}: ${side} failed: ${reason}`);
+		const { isopod, host, gvisor } = medians;
+		const of = { host, gvisor, notify };
+		const allowed = workload.budget && of[workload.budget.of];
+		lines.push([
+			workload.title,
+			cell('host'),
+			cell('gvisor'),
+			cell('isopod'),
+			ratio(isopod, host),
+			ratio(isopod, gvisor),
+			workload.budget ? `≤ ${workload.budget.factor} × ${workload.budget.of}` : '',
+			verdict(workload, isopod, allowed),
+		]);
+	}
+	const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? [];
+	const text = lines.map((line) =>
+		line
+			.map((value, column) => (column === 0 ? value.padEnd(widths[column] ?? 0) : value.padStart(widths[column] ?? 0)))
+			.join('  ')
+			.trimEnd(),
+	);
+	return `${[...text, '', ...notes].join('\n').trimEnd()}\n`;
+}
+
+function verdict({ budget }: Workload, isopod: number | undefined, allowed: number | undefined): string {
+	if (budget === undefined) return '';
+	if (isopod === undefined || allowed === undefined) return 'not compared';
+	return isopod <= allowed * budget.factor ? 'met' : `missed: ${(isopod / allowed).toFixed(2)}`;
+}
+
+function ratio(a: number | undefined, b: number | undefined): string {
+	return a === undefined || b === undefined || b === 0 ? '' : (a / b).toFixed(2);
+}
+
+function amount(value: number | undefined, { kind }: Workload): string {
+	if (value === undefined) return '';
+	if (kind === 'memory') return `${(value / 2 ** 20).toFixed(1)} MiB`;
+	if (value >= 1e6) return `${(value / 1e6).toFixed(1)} ms`;
+	return value >= 1e4 ? `${(value / 1e3).toFixed(1)} µs` : `${value.toFixed(0)} ns`;
+}
