@@ -1,0 +1,95 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import t from 'tap';
+import { runProgram } from './hostile-program.js';
+
+/** What Linux gives an unprivileged process, or a kernel that was built without the call. */
+const FORBIDDEN: Readonly<Record<string, string>> = {
+	io_uring_setup: 'ENOSYS',
+	bpf: 'EPERM',
+	userfaultfd: 'EPERM',
+	keyctl: 'ENOSYS',
+	add_key: 'ENOSYS',
+	request_key: 'ENOSYS',
+	perf_event_open: 'EPERM',
+	'unshare(NEWNS)': 'EPERM',
+	'unshare(NEWUSER)': 'EPERM',
+	setns: 'EPERM',
+	'clone(NEWUSER)': 'EPERM',
+	'clone(NEWPID)': 'EPERM',
+	clone3: 'ENOSYS',
+	mount: 'EPERM',
+	umount2: 'EPERM',
+	pivot_root: 'EPERM',
+	chroot: 'EPERM',
+	init_module: 'EPERM',
+	finit_module: 'EPERM',
+	delete_module: 'EPERM',
+	kexec_load: 'EPERM',
+	reboot: 'EPERM',
+	iopl: 'EPERM',
+	ioperm: 'EPERM',
+	swapon: 'EPERM',
+	settimeofday: 'EPERM',
+	open_by_handle_at: 'EPERM',
+	'socket(INET,RAW)': 'EPERM',
+	'socket(PACKET)': 'EPERM',
+	'ptrace(ATTACH,1)': 'EPERM',
+	'process_vm_readv(host)': 'EPERM',
+	'kill(host)': 'ESRCH',
+	'x32 getpid': 'ENOSYS',
+	'private trap': 'ENOSYS',
+	'prctl(SET_MM)': 'EINVAL',
+	'write huge': 'EFAULT',
+	'read bad fd': 'EBADF',
+	'readv count': 'EINVAL',
+	'writev count -1': 'EINVAL',
+	'getdents64 bad': 'EBADF',
+	'poll nfds': 'EINVAL',
+	'setgroups count': 'EPERM',
+	'path of 65535': 'ENAMETOOLONG',
+	'path not in memory': 'EFAULT',
+	'setxattr size': 'E2BIG',
+	'int 0x80': 'ENOSYS',
+};
+
+t.test('a guest gets an errno for every call it must not have', async (t) => {
+	const ended = await runProgram('forbidden', [], 30_000);
+	const lines = ended.stdout.toString().trim().split('\n');
+	t.equal(lines.pop(), 'end', ended.log);
+	const seen = Object.fromEntries(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), line.slice(line.lastIndexOf(' ') + 1)]));
+	t.strictSame(seen, FORBIDDEN);
+});
+
+t.test('a path that another thread rewrites opens and executes nothing outside of the root', async (t) => {
+	const images = new Set<string>();
+	const watch = setInterval(() => {
+		for (const image of imagesOfMarked('hostile-marker')) images.add(image);
+	}, 5);
+	try {
+		const ended = await runProgram('races', ['path'], 60_000);
+		t.equal(ended.stdout.toString(), 'held\n', ended.log);
+		// From the host's view: whatever the guest executed, it was the loader.
+		for (const image of images) t.match(image, /loader|^\/x$/);
+	} finally {
+		clearInterval(watch);
+	}
+});
+
+t.test('folders renamed while they are walked lead nowhere outside of the root', async (t) => {
+	const ended = await runProgram('races', ['rename'], 60_000);
+	t.equal(ended.stdout.toString(), 'held\n', ended.log);
+});
+
+/** What the host's kernel says that the processes with `marker` among their arguments execute. */
+function imagesOfMarked(marker: string): string[] {
+	const images: string[] = [];
+	for (const pid of readdirSync('/proc')) {
+		if (!/^\d+$/.test(pid)) continue;
+		try {
+			if (readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0').includes(marker)) images.push(readlinkSync(`/proc/${pid}/exe`));
+		} catch {
+			// It ended meanwhile.
+		}
+	}
+	return images;
+}
