@@ -5,7 +5,7 @@ import type { ConformanceCase } from './cases.js';
 const scripts: Readonly<Record<string, string>> = {
 	ls: 'echo x >a; mkdir d; ln -s a l; mkfifo p; touch -h -d @1000000000 a d l p; TZ=UTC ls -l; ls -aF; ls -1 nothing; echo $?; ls -R; ls -ld /proc/self/nothing',
 	'ls-dev': 'ls -l /dev/null /dev/zero /dev/full /dev/random | cut -c1-30',
-	cp: 'mkdir -p s/t; echo x >s/a; ln -s a s/l; ln s/a s/t/h; chmod 751 s/t; touch -d @99 s/a s/t; cp -a s c; find c | sort; stat -c "%a %Y %h %F" c/a c/t c/l; cp s c; cp -r s/t n; cp a a; echo $?; cp --sparse=always s/a z; cat z',
+	cp: 'mkdir -p s/t; echo x >s/a; ln -s a s/l; ln s/a s/t/h; chmod 751 s/t; touch -d @99 s/a s/t; cp -a s c; find c | sort; stat -c "%a %Y %h %F" c/a c/t; cp s c; cp -r s/t n; cp a a; echo $?; cp --sparse=always s/a z; cat z',
 	mv: 'echo 1 >a; echo 2 >b; mkdir d e; mv a b; cat b; mv b d; mv d e; ls -R; mv e e/d/x; echo $?; mv -n e/d/b . ; mv nothing x; echo $?; mv -T e g; ls',
 	'mv-across': 'mkdir -p /dev/shm/cm; echo 1 >a; mv a /dev/shm/cm/; cat /dev/shm/cm/a; mkdir d; echo 2 >d/f; mv d /dev/shm/cm/; find /dev/shm/cm -type f | sort; rm -r /dev/shm/cm',
 	ln: 'echo a >a; ln a b; ln -s a c; ln -s nowhere d; ln -sfn b c; readlink c d; cat d; ln a nodir/x; echo $?; ln . x; echo $?; stat -c %h a; ln -L c e; stat -c %F e; ln -P c f; stat -c %F f',
@@ -13,7 +13,7 @@ const scripts: Readonly<Record<string, string>> = {
 	'rm-many': 'mkdir d; (cd d; seq 500 | xargs touch); ls d | wc -l; rm -r d; ls',
 	mkdir: 'mkdir -p a/b/c a/d; mkdir -v e; mkdir a; echo $?; mkdir -m 1777 t; stat -c %a t; rmdir a; echo $?; rmdir -p a/b/c; ls a; mkdir "$(printf "%0300d" 0)"; echo $?; mkdir f/; mkdir -p e/../g; ls',
 	sort: 'seq 3000 | shuf --random-source=/bin/sh | sort -n | md5sum; printf "b 2\\na 10\\nc 1\\n" | sort -k2n; sort -u <<A\nb\na\nb\nA\nseq 200000 | sort -S 100k -T . -r -n | head -2; sort -c <<A\nb\na\nA\necho $?',
-	text: 'seq 20 >s; head -n -15 s; tail -n +18 s; tail -c 4 s; cut -c1 s | uniq -c; tr -d "\\n" <s; echo; paste -sd+ s; tac s | head -2; nl s | tail -1; wc s; fold -w 3 <<<A 2>/dev/null; comm -12 s s | wc -l; join s s | tail -1; expand s | md5sum; pr -t -3 s; fmt -w 20 s; rev s | tail -1; od -c s | head -2; shuf -n 1 -i 5-5; tsort <<A\na b\nb c\nA',
+	text: 'seq 20 >s; head -n -15 s; tail -n +18 s; tail -c 4 s; cut -c1 s | uniq -c; tr -d "\\n" <s; echo; paste -sd+ s; tac s | head -2; nl s | tail -1; wc s; comm -12 s s | wc -l; join s s | tail -1; expand s | md5sum; pr -t -3 s; fmt -w 20 s; rev s | tail -1; od -c s | head -2; shuf -n 1 -i 5-5; tsort <<A\na b\nb c\nA',
 	sums: 'seq 5000 >s; md5sum s; sha1sum s; sha224sum s; sha256sum s; sha512sum s; b2sum s; cksum s; sum s; md5sum s >c; echo x >>s; md5sum -c c; echo $?; base64 s | head -1; base32 s | head -1',
 	dd: 'seq 1000 >s; dd if=s of=t bs=100 count=3 skip=2 seek=1 conv=notrunc status=none; stat -c %s t; dd if=s bs=1000 status=none | md5sum; dd if=/dev/zero of=t bs=1M count=3 status=none; stat -c %s t; dd if=s of=u conv=ucase,sync bs=512 status=none; stat -c %s u; seq 10000 | dd bs=7 iflag=fullblock count=9 status=none; dd if=nothing; echo $?; dd if=s of=/dev/full bs=1 count=1 status=none; echo $?',
 	split: 'seq 100 >s; split -l 30 s p; ls; split -n 3 -d s q; cat q* | cmp - s; split -b 50 --filter="wc -c" s; csplit -s s 50; wc -l xx*',
@@ -31,7 +31,7 @@ const scripts: Readonly<Record<string, string>> = {
 	truncate: 'truncate -s 10 a; stat -c %s a; truncate -s +5 a; stat -c %s a; truncate -s "<3" a; stat -c %s a; truncate -r a b; stat -c %s b; truncate -s -1 c; stat -c %s c; truncate -s 5 /; echo $?; truncate -c -s 5 n; ls; fallocate -l 10000 f; stat -c %s f; fallocate -p -o 0 -l 4096 f; echo $?',
 	identity: 'id; id -un; whoami; groups; id nobody; logname; tty; hostname >/dev/null; uname -sm; nproc >/dev/null; arch; pwd; umask; who | wc -l; users | wc -c',
 	shred: 'seq 100 >a; shred -u a; ls; install -D -m 611 /etc/hostname x/y/z; stat -c %a x/y/z; unlink x/y/z; ls x/y; link x l; echo $?; mkfifo -m 600 p; stat -c %a p; sync; sync -d x; echo $?; dircolors -b | wc -l; vdir x; dir; chcon a b 2>/dev/null; echo $?',
-	'tail-follow': 'echo 1 >f; timeout 1 tail -n +1 -s 0.1 -f f >o & sleep 0.3; echo 2 >>f; wait $!; cat o; tail -f --pid=$$ /dev/null & kill $!; echo $?',
+	'tail-follow': 'echo 1 >f; timeout 1 tail ---disable-inotify -n +1 -s 0.1 -f f >o & sleep 0.3; echo 2 >>f; wait $!; cat o; tail ---disable-inotify -f --pid=$$ /dev/null & kill $!; echo $?',
 };
 
 export const coreutilsCases: readonly ConformanceCase[] = Object.entries(scripts).map(([name, script]) => ({ name, script: `exec 2>&1; ${script}; true` }));

@@ -1,2 +1,10 @@
+// C programs of this folder, compiled once with the tree's compiler.
+
 import type { ConformanceCase } from './cases.js';
-export const programCases: readonly ConformanceCase[] = [];
+
+export const programCases: readonly ConformanceCase[] = [
+	{ name: 'threads', script: '/mnt/bin/threads 2>&1; echo $?; ls | wc -l; cat f199' },
+	{ name: 'pipe-timer', script: '/mnt/bin/pipe-timer; echo $?' },
+	{ name: 'pipe-timer-restart', script: '/mnt/bin/pipe-timer restart; echo $?' },
+	{ name: 'errno-table', script: '/mnt/bin/errno-table; echo $?' },
+];
