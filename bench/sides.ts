@@ -92,7 +92,7 @@ function sandboxMemory(commandPid: number): number {
 	let bytes = 0;
 	for (const pid of descendants(commandPid)) {
 		try {
-			// A guest process shows the guest program as its command line; under ptrace it shows none, and its memory is the sandbox's file.
+			// A guest process of Isopod shows the guest program as its command line.
 			const commandLine = readFileSync(`/proc/${pid}/cmdline`, 'latin1');
 			if (commandLine.startsWith('/bench')) continue;
 			const pss = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'));
