@@ -8,6 +8,9 @@ const { Request, Response } = isopod.sandbox;
 export type Call = Omit<isopod.sandbox.IRequest, 'id'>;
 export type Answer = InstanceType<typeof Response>;
 
+/** The sandbox process ended before it answered. */
+export class SandboxGone extends Error {}
+
 /** A front end's end of the control channel of one sandbox process. */
 export class SandboxClient {
 	private nextId = 1;
@@ -20,7 +23,7 @@ export class SandboxClient {
 		this.socket.on('data', (bytes) => {
 			for (const { body } of this.reader.push(bytes)) this.receive(Response.decode(body));
 		});
-		const gone = (): void => this.fail(new Error('the sandbox process has ended'));
+		const gone = (): void => this.fail(new SandboxGone('the sandbox process has ended'));
 		this.socket.on('error', gone);
 		this.socket.on('close', gone);
 	}
@@ -38,7 +41,10 @@ export class SandboxClient {
 		return new Promise((resolve, reject) => {
 			this.waiting.set(id, { resolve, reject });
 			const error = sendFrame(this.fd, Request.encode(Request.create({ id, ...call })).finish(), fds);
-			if (error < 0) this.fail(HostError.errno('Send to the sandbox process', -error));
+			if (error >= 0) return;
+			// Answers to others may still be on their way.
+			this.waiting.delete(id);
+			reject(HostError.errno('Send to the sandbox process', -error));
 		});
 	}
 

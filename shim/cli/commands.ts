@@ -6,7 +6,7 @@ import { native } from '../../runtime/native.js';
 import { type Config, ConfigError, parseConfig, parseProcess } from '../../runtime/oci/config.js';
 import { Section } from '../../runtime/oci/section.js';
 import { type ContainerRecord, processStart, StateStore } from '../../runtime/oci/state.js';
-import { type Answer, SandboxClient } from '../../runtime/sandbox/client.js';
+import { type Answer, SandboxClient, SandboxGone } from '../../runtime/sandbox/client.js';
 import { adoptEarly } from '../../runtime/sandbox/early.js';
 import { guestProcesses, hostPid } from '../../runtime/sandbox/guests.js';
 import { launchSandbox, openTrees, sealRoot } from '../../runtime/sandbox/launch.js';
@@ -202,15 +202,19 @@ export async function run(options: RunOptions): Promise<number> {
 	try {
 		created = await createContainer(options);
 		const { store, record, client } = created;
-		await client.call({ start: { containerId: id } });
+		const started = client.call({ start: { containerId: id } });
+		// Asked for at once: a program may have ended, and its sandbox process with it, before an answer to `start` is read.
+		const waited = options.detach ? null : waitForStatus(client, { containerId: id });
+		waited?.catch(() => {});
+		await started;
 		record.status = 'running';
 		store.save(record);
 		send = (signal) => {
 			client.call({ signal: { containerId: id, signal } }).catch(() => {});
 		};
 		for (const signal of early) send(signal);
-		if (options.detach) return 0;
-		const { status, counts } = await waitForStatus(client, { containerId: id });
+		if (waited === null) return 0;
+		const { status, counts } = await waited;
 		if (options.stats) printStats(counts);
 		return exitCode(status);
 	} catch (error) {
@@ -235,7 +239,8 @@ async function waitForStatus(
 	try {
 		return await client.call({ wait });
 	} catch (error) {
-		process.stderr.write(`isopod: ${error instanceof Error ? error.message : error}\n`);
+		if (!(error instanceof SandboxGone)) throw error;
+		process.stderr.write(`isopod: ${error.message}\n`);
 		return { status: constants.signals.SIGKILL };
 	}
 }

@@ -1,61 +1,62 @@
 import t from 'tap';
 import { WaitEntry, WaitQueue } from './wait-queue.js';
 
-/** Entries of `queue` that write their names down when woken. */
-function entries(queue: WaitQueue, ...names: string[]): { woken: string[]; refusing: Set<string>; all: WaitEntry[] } {
-	const woken: string[] = [];
-	const refusing = new Set<string>();
-	const all = names.map((name) => {
-		const wake = (): boolean => {
+/** An entry that notes its name when it is woken, and takes the wake-up or not. */
+function entry(name: string, woken: string[], isExclusive = false, isTaking = true): WaitEntry {
+	const made = new WaitEntry({
+		wake: () => {
 			woken.push(name);
-			return !refusing.has(name);
-		};
-		const entry = new WaitEntry({ wake });
-		entry.isExclusive = name.startsWith('exclusive');
-		queue.add(entry, 1);
-		return entry;
+			return isTaking;
+		},
 	});
-	return { woken, refusing, all };
+	made.isExclusive = isExclusive;
+	return made;
 }
 
-t.test('wake() reaches all who look and one who takes', async (t) => {
+t.test('wake() reaches all who asked for the event, in order of arrival', async (t) => {
 	const queue = new WaitQueue();
-	const { woken, refusing } = entries(queue, 'exclusive-1', 'one', 'exclusive-2', 'two');
+	const woken: string[] = [];
+	queue.add(entry('a', woken), 1);
+	queue.add(entry('b', woken), 2);
+	queue.add(entry('c', woken), 3);
 	queue.wake(1);
-	t.same(woken, ['one', 'two', 'exclusive-1']);
-	woken.length = 0;
-	refusing.add('exclusive-1');
-	queue.wake(1);
-	t.same(woken, ['one', 'two', 'exclusive-1', 'exclusive-2'], 'one that has no use for it lets the next have it');
-	woken.length = 0;
-	queue.wakeAll(3);
-	t.equal(woken.length, 4);
-	queue.wake(2);
-	t.equal(woken.length, 4, 'nobody asked for that');
+	t.strictSame(woken, ['a', 'c']);
 });
 
-t.test('remove() keeps the order of the others', async (t) => {
+t.test('of the exclusive ones wake() reaches the first that takes it, behind all others; wakeAll() reaches all', async (t) => {
 	const queue = new WaitQueue();
-	const { woken, all } = entries(queue, 'one', 'exclusive-1', 'exclusive-2', 'two');
-	all[1]!.remove();
-	entries(queue, 'three');
-	queue.wake(1);
-	t.same(woken, ['one', 'two', 'exclusive-2']);
-	for (const entry of all) entry.remove();
-	t.notOk(queue.isEmpty);
-});
-
-t.test('a waiter may leave while it is woken', async (t) => {
-	const queue = new WaitQueue();
-	let count = 0;
-	for (let i = 0; i < 3; i++) {
-		const wake = (entry: WaitEntry): boolean => {
-			entry.remove();
-			return ++count > 0;
-		};
-		queue.add(new WaitEntry({ wake }));
-	}
+	const woken: string[] = [];
+	queue.add(entry('refuses', woken, true, false));
+	queue.add(entry('takes', woken, true));
+	queue.add(entry('later', woken, true));
+	queue.add(entry('looks', woken));
 	queue.wake();
-	t.equal(count, 3);
-	t.ok(queue.isEmpty);
+	t.strictSame(woken.splice(0), ['looks', 'refuses', 'takes']);
+	queue.wakeAll();
+	t.strictSame(woken, ['looks', 'refuses', 'takes', 'later']);
+});
+
+t.test('a waiter may leave while it is woken, and is in one queue at most', async (t) => {
+	const queue = new WaitQueue();
+	const other = new WaitQueue();
+	const woken: string[] = [];
+	const leaving: WaitEntry = new WaitEntry({
+		wake: () => {
+			woken.push('leaving');
+			leaving.remove();
+			return true;
+		},
+	});
+	queue.add(leaving);
+	queue.add(entry('stays', woken));
+	queue.wake();
+	queue.wake();
+	t.strictSame(woken, ['leaving', 'stays', 'stays']);
+	other.add(leaving);
+	queue.add(leaving);
+	t.ok(other.isEmpty);
+	leaving.remove();
+	leaving.remove();
+	t.equal(leaving.queue, null);
+	t.notOk(queue.isEmpty);
 });

@@ -1,0 +1,27 @@
+import t from 'tap';
+import { filterRules } from './filter.js';
+import { SYSCALLS } from './table.js';
+
+/** The numbers that the rules let through natively. */
+function nativeNumbers(words: Uint32Array): Set<number> {
+	const numbers = new Set<number>();
+	for (let at = 0; at < words.length; at += 3 + words[at + 2]! * 6) {
+		t.equal(words[at + 1], 0, 'only native rules: the rest traps by default');
+		numbers.add(words[at]!);
+	}
+	return numbers;
+}
+
+t.test('the filter lets through what the table lists as native, and nothing else', async (t) => {
+	const listed = SYSCALLS.filter((call) => call.lane === 'native').map((call) => call.number);
+	t.strictSame([...nativeNumbers(filterRules(SYSCALLS))].sort((a, b) => a - b), listed.sort((a, b) => a - b));
+	t.ok(SYSCALLS.filter((call) => call.lane === 'native').every((call) => (call.native ?? '') !== ''), 'each says why');
+});
+
+t.test('what names files, processes or sockets is never native', async (t) => {
+	const natives = new Set(SYSCALLS.filter((call) => call.lane === 'native').map((call) => call.name));
+	for (const name of ['open', 'openat', 'execve', 'execveat', 'fork', 'kill', 'socket', 'mount', 'bpf', 'ptrace', 'io_uring_setup', 'seccomp', 'keyctl'])
+		t.notOk(natives.has(name), name);
+	const clone = SYSCALLS.find((call) => call.name === 'clone');
+	t.ok((clone?.rules?.length ?? 0) > 0 || clone?.lane !== 'native', 'clone only with the flags of threads');
+});
