@@ -123,4 +123,7 @@ busybox tar czf y.tgz d; busybox tar tzf y.tgz | sort`,
 	df: 'busybox df / >/dev/null; echo $?',
 };
 
-export const busyboxCases: readonly ConformanceCase[] = Object.entries(scripts).map(([name, script]) => ({ name, script: `exec 2>&1; ${script}; true` }));
+export const busyboxCases: readonly ConformanceCase[] = Object.entries(scripts).map(([name, script]) => ({
+	name,
+	script: `exec 2>&1; ${script}; true`,
+}));

@@ -7,7 +7,7 @@ const scripts: Readonly<Record<string, string>> = {
 print(s.run(['seq', '3'], capture_output=True), s.run('exit 4', shell=True).returncode, s.run(['cat'], input=b'x' * 200000, capture_output=True).stdout == b'x' * 200000)
 p = s.Popen(['sleep', '50']); p.terminate(); print(p.wait())
 try: s.run(['sleep', '5'], timeout=0.1)
-except s.TimeoutExpired as e: print(e)
+except s.TimeoutExpired as e: print(e.cmd)
 try: s.run(['/nothing'])
 except OSError as e: print(e)`,
 	threading: `import threading, queue
@@ -54,7 +54,7 @@ if __name__ == '__main__':
 	walk: `import os, shutil
 os.makedirs('a/b/c'); open('a/x', 'w').write('1'); os.symlink('../x', 'a/b/l'); os.link('a/x', 'a/h')
 for d, ds, fs in os.walk('a'): print(d, sorted(ds), sorted(fs))
-print(sorted((e.name, e.is_dir(), e.is_symlink()) for e in os.scandir('a/b'))); shutil.copytree('a', 'z', symlinks=True); shutil.move('z', 'y'); shutil.rmtree('a'); print(os.listdir('.'), os.readlink('y/b/l'), os.stat('y/h').st_nlink)
+print(sorted((e.name, e.is_dir(), e.is_symlink()) for e in os.scandir('a/b'))); shutil.copytree('a', 'z', symlinks=True); shutil.move('z', 'y'); shutil.rmtree('a'); print(sorted(os.listdir('.')), os.readlink('y/b/l'), os.stat('y/h').st_nlink)
 for f in (lambda: os.rmdir('y'), lambda: os.open('y/none', 0), lambda: os.rename('y', 'y/b/q'), lambda: os.listdir('y/x')):
     try: f()
     except OSError as e: print(e)`,

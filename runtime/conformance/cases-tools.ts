@@ -6,12 +6,14 @@ const git = `export GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@x GIT_COMMITTER_NAME=C 
 export GIT_COMMITTER_DATE='1000000000 +0000' GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=init.defaultBranch GIT_CONFIG_VALUE_0=main
 git init -q r && cd r && echo one >a && mkdir d && echo two >d/b && git add . && git commit -qm first`;
 
-const tree = 'mkdir -p t/u/v; seq 100 >t/a; echo x >t/u/b; ln -s ../a t/u/l; chmod 700 t/u/v; touch -h -d @1000 t/a t/u/b t/u/l t/u/v t/u t';
+const tree =
+	'mkdir -p t/u/v; seq 100 >t/a; echo x >t/u/b; ln -s ../a t/u/l; chmod 700 t/u/v; touch -h -d @1000 t/a t/u/b t/u/l t/u/v t/u t';
 
 const scripts: Readonly<Record<string, string>> = {
 	find: `${tree}; find t | sort; find t -type l -o -name b | sort; find t -perm 700; find t -size +200c; find t -newer t/a | wc -l; find t -name a -exec wc -l {} +; find t -depth -delete; ls; find nothing; echo $?`,
 	'find-printf': `${tree}; TZ=UTC find t -printf '%p %y %m %s %T@ %l\\n' | grep -v ' d ' | sort; find t -maxdepth 1 | sort; find -L t -type f | sort; find t -empty; find t -print0 | xargs -0 ls -d | sort`,
-	xargs: 'seq 20 | xargs -n 7; seq 8 | xargs -P 4 -n 1 sh -c "echo \\$0" | sort -n; echo "a b" | xargs -I X echo "[X]"; seq 3 | xargs -n 1 false; echo $?; seq 40000 | xargs echo | wc -w; echo x | xargs nosuch; echo $?',
+	xargs:
+		'seq 20 | xargs -n 7; seq 8 | xargs -P 4 -n 1 sh -c "echo \\$0" | sort -n; echo "a b" | xargs -I X echo "[X]"; seq 3 | xargs -n 1 false; echo $?; seq 40000 | xargs echo | wc -w; echo x | xargs nosuch; echo $?',
 	grep: `${tree}; grep -n 5 t/a | head -3; grep -rc 1 t | sort; grep -v . t/a; grep -E '^(1|2)0$' t/a; grep -o '[0-9]$' t/a | sort -u | wc -l; grep -q zz t/a; echo $?; grep x nothing; echo $?; grep -P '\\d{3}' t/a; echo abc | grep -i B --color=always; grep -l x -r t; grep a t`,
 	sed: `seq 10 >s; sed -n 3,5p s; sed 's/1/one/g;2d;$!N;P;D' s; sed -i.bak 's/^/> /' s; cat s s.bak | md5sum; sed -e '/5/{h;d}' -e '$G' s; sed '1w out' s >/dev/null; cat out; sed p nothing; echo $?; echo abc | sed -E 's/(a)(b)/\\2\\1/;y/c/C/'`,
 	gawk: `seq 10 | gawk '{ s += $1; a[NR % 3] = a[NR % 3] " " $1 } END { print s; n = asorti(a, k); for (i = 1; i <= n; i++) print k[i], a[k[i]] }'; gawk 'BEGIN { "echo sub" | getline x; print x; print "b\\na" | "sort"; close("sort"); system("echo sys; exit 3"); printf "%05.1f\\n", 3.14159; print toupper(substr("hello", 2, 3)), ENVIRON["HOME"]; exit 4 }'; echo $?`,
@@ -30,4 +32,7 @@ const scripts: Readonly<Record<string, string>> = {
 	make: `printf 'all: p\\n\\t@./p\\np: m.o f.o\\n\\tgcc -o $@ $^\\n%%.o: %%.c\\n\\tgcc -c $<\\nclean:\\n\\trm -f *.o p\\n' >Makefile; echo 'int f(void); int main(void) { return f() - 7; }' >m.c; echo 'int f(void) { return 7; }' >f.c; make; echo $?; make; touch -d '+1 hour' f.c; make 2>/dev/null | grep -v -i clock; make clean; make -s -j2 2>/dev/null; echo $?; make nothing; echo $?`,
 };
 
-export const toolCases: readonly ConformanceCase[] = Object.entries(scripts).map(([name, script]) => ({ name, script: `exec 2>&1; ${script}; true` }));
+export const toolCases: readonly ConformanceCase[] = Object.entries(scripts).map(([name, script]) => ({
+	name,
+	script: `exec 2>&1; ${script}; true`,
+}));

@@ -34,4 +34,3 @@ export const groups: readonly ConformanceGroup[] = [
 	{ name: 'python', cases: pythonCases },
 	{ name: 'programs', cases: programCases },
 ];
-

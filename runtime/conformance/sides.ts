@@ -38,7 +38,11 @@ export async function runOnHost(folder: string, files: readonly string[], caseSe
 }
 
 /** Runs one program in a chroot of the tree on the host, with `folder` on /mnt; rejects when it can't be started. */
-export async function runInChroot(folder: string, mode: 'ro' | 'rw', args: readonly string[]): Promise<{ status: number; stdout: Buffer; stderr: Buffer }> {
+export async function runInChroot(
+	folder: string,
+	mode: 'ro' | 'rw',
+	args: readonly string[],
+): Promise<{ status: number; stdout: Buffer; stderr: Buffer }> {
 	const point = mkdtempSync(join(tmpdir(), 'isopod-host-'));
 	try {
 		return await new Promise((resolve, reject) => {
