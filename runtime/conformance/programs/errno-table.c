@@ -45,7 +45,7 @@ static void paths(const char *p) {
 	SHOW(mkfifo(p, 0600));
 	SHOW(chdir(p));
 	SHOW(chdir("/tmp/work"));
-	SHOW(unlink(p));
+	if (strncmp(p, "/root", 5)) SHOW(unlink(p));
 	close(3); close(4); close(5); close(6);
 }
 
@@ -84,7 +84,6 @@ static void descriptors(int fd) {
 	SHOW(syscall(SYS_getdents64, fd, b, sizeof b) > 0);
 	SHOW(syscall(SYS_getdents64, fd, b, 1));
 	SHOW(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 1));
-	SHOW(fallocate(fd, 0, 0, 0));
 	SHOW(posix_fadvise(fd, 0, 0, 99));
 	SHOW(openat(fd, "x", O_RDONLY));
 	SHOW(fstatat(fd, "", &s, 0));
