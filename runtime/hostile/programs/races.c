@@ -47,7 +47,8 @@ int main(int argc, char **argv)
 {
 	pthread_t thread, other;
 	int escapes = 0, opened = 0, executed = 0;
-	if (argc > 2) return strcmp(argv[1], "child") == 0 ? 7 : 1;
+	if (argc < 2) return 2;
+	if (strcmp(argv[1], "child") == 0) return 7;
 	int own = open("/tmp/own", O_CREAT | O_WRONLY, 0644);
 	if (write(own, "own", 3) != 3) return 2;
 	symlink("../../../../../../etc/passwd", "/tmp/out");
