@@ -14,13 +14,33 @@ function nativeNumbers(words: Uint32Array): Set<number> {
 
 t.test('the filter lets through what the table lists as native, and nothing else', async (t) => {
 	const listed = SYSCALLS.filter((call) => call.lane === 'native').map((call) => call.number);
-	t.strictSame([...nativeNumbers(filterRules(SYSCALLS))].sort((a, b) => a - b), listed.sort((a, b) => a - b));
-	t.ok(SYSCALLS.filter((call) => call.lane === 'native').every((call) => (call.native ?? '') !== ''), 'each says why');
+	t.strictSame(
+		[...nativeNumbers(filterRules(SYSCALLS))].sort((a, b) => a - b),
+		listed.sort((a, b) => a - b),
+	);
+	t.ok(
+		SYSCALLS.filter((call) => call.lane === 'native').every((call) => (call.native ?? '') !== ''),
+		'each says why',
+	);
 });
 
 t.test('what names files, processes or sockets is never native', async (t) => {
 	const natives = new Set(SYSCALLS.filter((call) => call.lane === 'native').map((call) => call.name));
-	for (const name of ['open', 'openat', 'execve', 'execveat', 'fork', 'kill', 'socket', 'mount', 'bpf', 'ptrace', 'io_uring_setup', 'seccomp', 'keyctl'])
+	for (const name of [
+		'open',
+		'openat',
+		'execve',
+		'execveat',
+		'fork',
+		'kill',
+		'socket',
+		'mount',
+		'bpf',
+		'ptrace',
+		'io_uring_setup',
+		'seccomp',
+		'keyctl',
+	])
 		t.notOk(natives.has(name), name);
 	const clone = SYSCALLS.find((call) => call.name === 'clone');
 	t.ok((clone?.rules?.length ?? 0) > 0 || clone?.lane !== 'native', 'clone only with the flags of threads');

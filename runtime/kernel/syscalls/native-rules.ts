@@ -85,6 +85,9 @@ export const MADVICE = [
 /** Threads of glibc, musl, Go without and with CLONE_SETTLS. */
 export const THREAD_FLAGS = [0x3d0f00, 0x7d0f00, 0x50f00, 0xd0f00];
 
+/** Every signal but SIGCHLD: see sysRtSigaction. */
+export const SIGACTION_RULES: readonly (readonly Condition[])[] = [[{ argument: 0, mask: INT_BITS, notEqual: 17 }]];
+
 /** FUTEX_WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP, WAIT_BITSET, WAKE_BITSET, each with or without FUTEX_PRIVATE_FLAG and FUTEX_CLOCK_REALTIME. */
 export const FUTEX_RULES: readonly (readonly Condition[])[] = [0, 1, 3, 4, 5, 9, 10].map((equal) => [
 	{ argument: 1, mask: INT_BITS - 128 - 256, equal },

@@ -6,7 +6,28 @@ import { CONTINUE } from '../task/blocked.js';
 import { hasCapability } from '../task/credentials.js';
 import { type Task, TaskState } from '../task/task.js';
 import type { ThreadGroup } from '../task/thread-group.js';
+import { copyIn, copyOutInt, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
+
+/** struct kernel_sigaction: handler, flags, restorer, mask. */
+const SIGACTION_FLAGS = 8;
+const SA_RESTART = 0x1000_0000;
+
+/**
+ * rt_sigaction(2) of SIGCHLD; the others are native. The host ends a trap that nobody has received yet when a signal comes, with EINTR unless the handler
+ * restarts: a fork or a stat would fail with it, and SIGCHLD is the signal that comes at any time without the guest kernel's doing. So the host is told
+ * SA_RESTART, and whether the guest wants its blocked calls interrupted is kept here. The flag is set in the caller's own structure, which C libraries
+ * make for the call; where that can't be written, it stays as it is.
+ */
+export function sysRtSigaction(task: Task, trap: Trap): number {
+	const action = trap.size(1);
+	if (action === 0 || trap.size(3) !== 8 || copyIn(task.tid, action, 16) < 0) return CONTINUE;
+	const flags = scratchView.getUint32(SIGACTION_FLAGS, true);
+	const isHandler = scratchView.getUint32(0, true) > 1 || scratchView.getUint32(4, true) !== 0;
+	task.group.isChildSignalInterrupting = isHandler && (flags & SA_RESTART) === 0;
+	if (task.group.isChildSignalInterrupting) copyOutInt(task.tid, action + SIGACTION_FLAGS, flags | SA_RESTART);
+	return CONTINUE;
+}
 
 /** kill(2). */
 export function sysKill(task: Task, trap: Trap): number {

@@ -108,11 +108,22 @@ import {
 	sysUtimes,
 } from './file-stat.js';
 import { sysMadvise, sysMmap, sysMsync } from './memory.js';
-import { ARCH_PRCTL, FUTEX_RULES, MADVICE, MEMBARRIERS, MMAP_RULES, oneOf, PRCTL, type Syscall, THREAD_FLAGS } from './native-rules.js';
+import {
+	ARCH_PRCTL,
+	FUTEX_RULES,
+	MADVICE,
+	MEMBARRIERS,
+	MMAP_RULES,
+	oneOf,
+	PRCTL,
+	SIGACTION_RULES,
+	type Syscall,
+	THREAD_FLAGS,
+} from './native-rules.js';
 import { sysPipe, sysPipe2 } from './pipe.js';
 import { sysPoll, sysPpoll, sysPselect6, sysSelect } from './poll.js';
 import { sysClone, sysContinue, sysExecve, sysExecveat, sysExitGroup, sysFork, sysPlan, sysUnshare, sysVfork } from './process.js';
-import { sysKill, sysRtSigqueueinfo, sysRtTgsigqueueinfo, sysTgkill, sysTkill } from './signal.js';
+import { sysKill, sysRtSigaction, sysRtSigqueueinfo, sysRtTgsigqueueinfo, sysTgkill, sysTkill } from './signal.js';
 import {
 	sysAccept,
 	sysAccept4,
@@ -175,8 +186,11 @@ export const SYSCALLS: readonly Syscall[] = [
 		number: 13,
 		name: 'rt_sigaction',
 		lane: 'native',
-		support: 'full',
-		native: "Handlers, masks and waiting for signals of the caller's own.",
+		support: 'partial',
+		note: 'of SIGCHLD, the old action has SA_RESTART; wait4 and futex restart after its handler',
+		native: "Handlers of the caller's own.",
+		rules: SIGACTION_RULES,
+		handler: sysRtSigaction,
 	},
 	{
 		number: 14,

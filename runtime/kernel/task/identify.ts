@@ -79,6 +79,7 @@ function createGroup(kernel: Kernel, pid: number, cookie: number, from: Inherita
 		group.executable = from.parent.executable;
 		group.isDumpable = from.parent.isDumpable;
 		group.stackStart = from.parent.stackStart;
+		group.isChildSignalInterrupting = from.parent.isChildSignalInterrupting;
 		group.scriptArguments = from.parent.scriptArguments;
 		group.oomScoreAdj = from.parent.oomScoreAdj;
 		group.oomScoreAdjMin = from.parent.oomScoreAdjMin;

@@ -98,17 +98,12 @@ export class Signals {
 		task.signalsSeen = task.group.signalsSent;
 		if (!readState(task.tid, this.state)) return;
 		const { pending, sharedPending, blocked } = this.state;
-		const low = (pending.low | sharedPending.low) & ~blocked.low;
-		const high = (pending.high | sharedPending.high) & ~blocked.high;
-		if (low !== 0 || high !== 0) {
-			this.kernel.dispatcher.interrupt(task);
-			return;
-		}
 		const mask = task.trap.signalMask;
-		if (mask === null) return;
-		const maskedLow = (pending.low | sharedPending.low) & ~mask.low;
-		const maskedHigh = (pending.high | sharedPending.high) & ~mask.high;
-		if (maskedLow !== 0 || maskedHigh !== 0) this.endUnderMask(task, mask);
+		const low = (pending.low | sharedPending.low) & ~(mask ?? blocked).low;
+		const high = (pending.high | sharedPending.high) & ~(mask ?? blocked).high;
+		if (low === 0 && high === 0) return;
+		if (mask !== null && ((low & blocked.low) !== 0 || (high & blocked.high) !== 0)) this.endUnderMask(task, mask);
+		else this.interrupt(task, low === 1 << (SIGCHLD - 1) && high === 0 ? SIGCHLD : 0);
 	}
 
 	/** Answers all blocked traps of a group so that its threads can stop: stop signals, pause. They are issued again when it goes on. */
@@ -137,7 +132,14 @@ export class Signals {
 	private end(task: Task, signal: number): void {
 		const mask = task.trap.signalMask;
 		if (mask !== null && has(this.state.blocked, signal)) this.endUnderMask(task, mask);
-		else this.kernel.dispatcher.interrupt(task);
+		else this.interrupt(task, signal);
+	}
+
+	/**
+	 * A SIGCHLD handler is restarting for the host, whatever the guest asked for (syscalls/signal.ts, sysRtSigaction): the guest's own wish decides here.
+	 */
+	private interrupt(task: Task, signal: number): void {
+		this.kernel.dispatcher.interrupt(task, signal === SIGCHLD && task.group.isChildSignalInterrupting);
 	}
 
 	/** ppoll, pselect6, epoll_pwait: the handler must run under the call's mask, which the host does not know. */

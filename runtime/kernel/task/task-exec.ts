@@ -93,6 +93,7 @@ export class ExecPlan implements Continued {
 		group.executable = this.executable;
 		group.isDumpable = !this.plan.isSecure;
 		group.keepCapabilities = false;
+		group.isChildSignalInterrupting = false;
 		group.scriptArguments = this.plan.strings.length > 0 ? this.plan : null;
 		group.credentials = this.credentials;
 		task.credentials = this.credentials;

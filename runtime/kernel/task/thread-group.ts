@@ -26,6 +26,8 @@ export class ThreadGroup {
 	isDumpable = true;
 	/** An exec that was checked and continued, and that the loader has not asked for yet. */
 	pendingExec: ExecPlan | null = null;
+	/** Its SIGCHLD handler was set without SA_RESTART: see sysRtSigaction. */
+	isChildSignalInterrupting = false;
 	/** Signals sent to it, by the guest kernel or (children's ends) by the host: see Task.signalsSeen. */
 	signalsSent = 0;
 	/** A fork in flight whose child would be told by the same cookie: others of the group wait until it is over. */

@@ -177,10 +177,14 @@ export class Dispatcher {
 		}
 	}
 
-	/** Ends a blocked trap because a signal that the thread will take is pending: partial progress, or the call's own restart code. */
-	interrupt(task: Task): void {
+	/**
+	 * Ends a blocked trap because a signal that the thread will take is pending: partial progress, or the call's own restart code.
+	 * `isInterrupting`: a handler without SA_RESTART, though the host doesn't know.
+	 */
+	interrupt(task: Task, isInterrupting = false): void {
 		const trap = task.trap;
-		this.finish(task, trap.progress > 0 ? trap.progress : this.restartCodes[trap.number]!);
+		const code = this.restartCodes[trap.number]!;
+		this.finish(task, trap.progress > 0 ? trap.progress : isInterrupting && code === -ERESTARTSYS ? -ERESTARTNOHAND : code);
 	}
 
 	/** Ends a blocked trap so that it is issued again after a stop (facts/traps.md 5). */
