@@ -1,8 +1,10 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { run } from './commands.js';
+import { deleteContainer, run } from './commands.js';
 import { defaultConfig } from './spec.js';
+
+const STATE_ROOT = '/run/isopod';
 
 /** One container of the demonstration. */
 interface Act {
@@ -59,11 +61,29 @@ export async function demo(rootfs: string): Promise<number> {
 		'Each program below runs in a container of its own, in a guest kernel written in TypeScript; the host answers only calls that name nothing.',
 	);
 	let failures = 0;
+	let current: string | undefined;
+	let isStopped = false;
+	// `run` hands signals on to the container, whose init may ignore them: a user who wants the end gets it.
+	const stop = (): void => {
+		isStopped = true;
+		try {
+			if (current !== undefined) deleteContainer(STATE_ROOT, current, true);
+		} catch {
+			// It is only being made, or has just ended: this is then the last container.
+		}
+	};
+	process.on('SIGINT', stop).on('SIGTERM', stop);
 	for (const [index, { title, args }] of ACTS.entries()) {
 		say(`\n[${index + 1}/${ACTS.length}] ${title}`);
 		writeFileSync(join(bundle, 'config.json'), JSON.stringify(configFor(rootfs, args)));
 		const start = performance.now();
-		const status = await run({ root: '/run/isopod', id: `demo-${process.pid}-${index}`, bundle, stats: true });
+		current = `demo-${process.pid}-${index}`;
+		const status = await run({ root: STATE_ROOT, id: current, bundle, stats: true });
+		current = undefined;
+		if (isStopped) {
+			say('stopped');
+			return 130;
+		}
 		say(`exit status ${status}, ${Math.round(performance.now() - start)} ms from create to delete`);
 		if (status !== (args.includes('/bin/busybox') ? 7 : 0)) failures++;
 	}
