@@ -45,7 +45,7 @@ static void paths(const char *p) {
 	SHOW(mkfifo(p, 0600));
 	SHOW(chdir(p));
 	SHOW(chdir("/tmp/work"));
-	if (strncmp(p, "/root", 5)) SHOW(unlink(p));
+	if (p[0] != '/') SHOW(unlink(p));
 	close(3); close(4); close(5); close(6);
 }
 
