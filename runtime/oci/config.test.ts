@@ -1,0 +1,129 @@
+import t from 'tap';
+import { ConfigError, parseConfig } from './config.js';
+
+type Json = Record<string, unknown>;
+const process = { args: ['/bin/sh'], cwd: '/', user: { uid: 0, gid: 0 } };
+const base = { ociVersion: '1.2.0', process, root: { path: 'rootfs' } };
+const inProcess = (fields: Json): Json => ({ ...base, process: { ...process, ...fields } });
+const inLinux = (linux: Json): Json => ({ ...base, linux });
+const withMount = (mount: Json): Json => ({ ...base, mounts: [{ destination: '/m', type: 'tmpfs', ...mount }] });
+
+/** The field that a config is refused for, or null. */
+function refusedField(config: unknown): string | null {
+	try {
+		parseConfig(config);
+		return null;
+	} catch (error) {
+		if (error instanceof ConfigError) return error.field;
+		throw error;
+	}
+}
+
+t.test('what is honoured is read', async (t) => {
+	const config = parseConfig({
+		...base,
+		hostname: 'h',
+		domainname: 'd',
+		annotations: { a: 'b' },
+		hooks: { prestart: [] },
+		process: {
+			...process,
+			user: { uid: 1, gid: 2, umask: 0o77, additionalGids: [3] },
+			env: ['A=b=c'],
+			capabilities: { bounding: ['CAP_KILL'] },
+			rlimits: [{ type: 'RLIMIT_NOFILE', soft: 5, hard: 2 ** 64 }],
+			noNewPrivileges: true,
+			apparmorProfile: '',
+			oomScoreAdj: 0,
+		},
+		mounts: [
+			{ destination: '/t', type: 'tmpfs', source: 't', options: ['ro', 'nosuid', 'size=1m', 'mode=700', 'uid=1', 'gid=2', 'rprivate'] },
+		],
+		linux: {
+			namespaces: [{ type: 'pid' }, { type: 'network', path: '/n' }],
+			maskedPaths: ['/a'],
+			readonlyPaths: ['/b'],
+			resources: { memory: {} },
+		},
+	});
+	t.match(config, {
+		hostname: 'h',
+		domainname: 'd',
+		process: {
+			user: { uid: 1, gid: 2, umask: 0o77, additionalGids: [3] },
+			rlimits: [{ resource: 7, soft: 5, hard: Number.POSITIVE_INFINITY }],
+		},
+		mounts: [{ type: 'tmpfs', sizeBytes: 1 << 20, mode: 0o700, uid: 1, gid: 2 }],
+		linux: { networkNamespace: '/n', maskedPaths: ['/a'], readonlyPaths: ['/b'] },
+	});
+	t.equal(config.mounts[0]!.flags & 3, 3);
+});
+
+const REFUSED: readonly (readonly [field: string, config: unknown])[] = [
+	['the file', []],
+	['ociVersion', { ...base, ociVersion: '2.0.0' }],
+	['process', { ...base, process: undefined }],
+	['root', { ...base, root: undefined }],
+	['root.path', { ...base, root: { path: '' } }],
+	['root.readonly', { ...base, root: { path: 'r', readonly: 1 } }],
+	['root.color', { ...base, root: { path: 'r', color: 1 } }],
+	['hooks', { ...base, hooks: { prestart: [{ path: '/x' }] } }],
+	['windows', { ...base, windows: {} }],
+	['solaris', { ...base, solaris: {} }],
+	['vm', { ...base, vm: {} }],
+	['zos', { ...base, zos: {} }],
+	['annotations', { ...base, annotations: { a: 1 } }],
+	['surprise', { ...base, surprise: true }],
+	['process.terminal', inProcess({ terminal: true })],
+	['process.args', inProcess({ args: [] })],
+	['process.args', inProcess({ args: ['a\0b'] })],
+	['process.cwd', inProcess({ cwd: 'relative' })],
+	['process.env', inProcess({ env: ['NOVALUE'] })],
+	['process.user.uid', inProcess({ user: { uid: 65536 } })],
+	['process.user.umask', inProcess({ user: { umask: 0o1000 } })],
+	['process.user.username', inProcess({ user: { username: 'x' } })],
+	['process.capabilities.effective', inProcess({ capabilities: { effective: ['CAP_NOPE'] } })],
+	['process.rlimits[0].type', inProcess({ rlimits: [{ type: 'RLIMIT_NOPE', soft: 1, hard: 1 }] })],
+	['process.rlimits[0].soft', inProcess({ rlimits: [{ type: 'RLIMIT_CPU', soft: 2, hard: 1 }] })],
+	['process.rlimits', inProcess({ rlimits: [1, 2].map(() => ({ type: 'RLIMIT_CPU', soft: 1, hard: 1 })) })],
+	['process.apparmorProfile', inProcess({ apparmorProfile: 'x' })],
+	['process.selinuxLabel', inProcess({ selinuxLabel: 'x' })],
+	['process.oomScoreAdj', inProcess({ oomScoreAdj: 5 })],
+	['process.scheduler', inProcess({ scheduler: { policy: 'SCHED_FIFO' } })],
+	['process.ioPriority', inProcess({ ioPriority: { class: 'IOPRIO_CLASS_IDLE' } })],
+	['process.execCPUAffinity', inProcess({ execCPUAffinity: { initial: '0' } })],
+	['process.commandLine', inProcess({ commandLine: 'x' })],
+	['mounts[0].destination', withMount({ destination: 'm' })],
+	['mounts[0].type', withMount({ type: 'ext4' })],
+	['mounts[0].source', withMount({ type: 'bind', options: ['bind'] })],
+	['mounts[0].uidMappings', withMount({ uidMappings: [] })],
+	['mounts[0].gidMappings', withMount({ gidMappings: [] })],
+	...['shared', 'rslave', 'idmap', 'tmpcopyup', 'nosymfollow', 'sync', 'size=x', 'mode=9', 'uid=70000'].map(
+		(option) => ['mounts[0].options', withMount({ options: [option] })] as const,
+	),
+	['linux.namespaces[0].type', inLinux({ namespaces: [{ type: 'user' }] })],
+	['linux.namespaces[0].type', inLinux({ namespaces: [{ type: 'time' }] })],
+	['linux.namespaces[0].path', inLinux({ namespaces: [{ type: 'pid', path: '/p' }] })],
+	['linux.namespaces[1].type', inLinux({ namespaces: [{ type: 'pid' }, { type: 'pid' }] })],
+	['linux.uidMappings', inLinux({ uidMappings: [{}] })],
+	['linux.gidMappings', inLinux({ gidMappings: [{}] })],
+	['linux.devices', inLinux({ devices: [{ path: '/dev/x' }] })],
+	['linux.sysctl', inLinux({ sysctl: { 'kernel.x': '1' } })],
+	['linux.seccomp', inLinux({ seccomp: { defaultAction: 'SCMP_ACT_ALLOW' } })],
+	['linux.rootfsPropagation', inLinux({ rootfsPropagation: 'shared' })],
+	['linux.mountLabel', inLinux({ mountLabel: 'x' })],
+	['linux.cgroupsPath', inLinux({ cgroupsPath: 5 })],
+	['linux.intelRdt', inLinux({ intelRdt: { closID: 'x' } })],
+	['linux.personality', inLinux({ personality: { domain: 'LINUX32' } })],
+	['linux.timeOffsets', inLinux({ timeOffsets: { monotonic: {} } })],
+	['linux.resources.devices[0].allow', inLinux({ resources: { devices: [{ allow: true }] } })],
+	...['memory', 'cpu', 'pids', 'blockIO', 'network', 'rdma', 'unified'].map(
+		(name) => [`linux.resources.${name}`, inLinux({ resources: { [name]: { limit: 1 } } })] as const,
+	),
+	['linux.resources.hugepageLimits', inLinux({ resources: { hugepageLimits: [{}] } })],
+];
+
+t.test('what is malformed or not honoured is refused by name', async (t) => {
+	t.equal(refusedField(base), null);
+	for (const [field, config] of REFUSED) t.equal(refusedField(config), field, `${field}: ${JSON.stringify(config)}`);
+});
