@@ -31,7 +31,7 @@ export class NativeRoot {
 		if (this.made.size >= MAX_PATHS) this.evict();
 		let error = this.link(parts, key);
 		// What stands in the way is an older path (a file where a folder is needed, or the other way round): all of it can be made again.
-		if (error === -ENOTDIR || error === -EEXIST) {
+		if (error === -ENOTDIR || error === -EEXIST || error === -ENOENT) {
 			this.clear();
 			error = this.link(parts, key);
 		}
