@@ -1,8 +1,12 @@
 import { native } from '../../native.js';
+import { ENOSYS } from '../abi/errno.js';
 import type { Condition, Syscall } from './native-rules.js';
 
 const ACTION_NATIVE = 0;
 const ACTION_TRAP = 1;
+const ACTION_ERRNO = 2;
+/** The errno is in the action word's high half. */
+const ERRNO_SHIFT = 0x10000;
 const MASKED_EQUAL = 0;
 const MASKED_NOT_EQUAL = 1;
 const INSTRUCTION_POINTER = 4;
@@ -24,6 +28,7 @@ function encode(condition: Condition): number[] {
 export function filterRules(table: readonly Syscall[]): Uint32Array {
 	const words: number[] = [];
 	for (const call of table) {
+		if (call.isAnsweredByFilter) words.push(call.number, ACTION_ERRNO + (call.errno ?? ENOSYS) * ERRNO_SHIFT, 0);
 		if (call.lane !== 'native') continue;
 		for (const conditions of call.rules ?? [[]]) words.push(call.number, ACTION_NATIVE, conditions.length, ...conditions.flatMap(encode));
 	}

@@ -46,6 +46,8 @@ export interface Syscall {
 	readonly handler?: Handler;
 	/** What a call without a handler answers. */
 	readonly errno?: number;
+	/** The filter answers `errno` by itself: for calls that programs try all the time. */
+	readonly isAnsweredByFilter?: boolean;
 	readonly restart?: RestartClass;
 }
 

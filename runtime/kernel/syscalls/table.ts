@@ -781,6 +781,7 @@ export const SYSCALLS: readonly Syscall[] = [
 		lane: 'trapped',
 		support: 'none',
 		errno: ENOSYS,
+		isAnsweredByFilter: true,
 		note: 'its arguments lie in memory that can change; C libraries fall back to clone',
 	},
 	{ number: 436, name: 'close_range', lane: 'trapped', support: 'full', handler: sysCloseRange },

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { native } from '../../native.js';
 import type { Container } from '../container.js';
 import type { Kernel } from '../kernel.js';
@@ -124,21 +125,24 @@ export class Forks {
 		group.forkQueue.wake();
 	}
 
-	/** Looks for the child of `fork` among its parent's children, or init's if the parent is dead, and registers it. */
+	/** Looks for the child of `fork` among its parent's children, or among all processes if the parent is dead, and registers it. */
 	private find(fork: PendingFork): boolean {
 		const { group, tid } = fork.parent;
-		const parents = group.isDead ? [...(fork.inheritance.container.init?.tasks.keys() ?? [])] : [tid];
-		for (const parent of parents) {
-			for (const child of childrenOf(this.kernel, parent)) {
-				if (this.kernel.groups.has(child) || native.getCookie(child) !== fork.cookie) continue;
-				return registerGroup(this.kernel, child) !== null;
-			}
+		// Whose parent is gone is somebody else's child, and moves while it is looked for.
+		for (const child of group.isDead ? allProcesses() : childrenOf(this.kernel, tid)) {
+			if (this.kernel.groups.has(child) || native.getCookie(child) !== fork.cookie) continue;
+			return registerGroup(this.kernel, child) !== null;
 		}
 		return false;
 	}
 }
 
 const listing = Buffer.alloc(65536);
+
+/** Every process of the pod: the numbers in the sandbox process's own /proc. */
+function allProcesses(): number[] {
+	return readdirSync('/proc').map(Number).filter(Number.isInteger);
+}
 
 /** Processes that thread `tid` has started and that still exist. */
 function childrenOf(kernel: Kernel, tid: number): number[] {

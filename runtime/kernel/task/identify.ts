@@ -2,6 +2,7 @@ import { native } from '../../native.js';
 import { SIGKILL } from '../abi/signal-numbers.js';
 import type { Kernel } from '../kernel.js';
 import type { Endpoint } from '../trap/endpoints.js';
+import { EVENT_ENDED } from '../trap/records.js';
 import type { Inheritance } from './forks.js';
 import { Task, TaskState, THREAD_ENDED } from './task.js';
 import { endGroup } from './task-exit.js';
@@ -118,7 +119,8 @@ class ThreadEnd implements Endpoint {
 		private readonly task: Task,
 	) {}
 
-	onEvent(): void {
+	onEvent(kind: number): void {
+		if (kind !== EVENT_ENDED) return;
 		this.kernel.endpoints.remove(this.key);
 		removeTask(this.kernel, this.task);
 	}
@@ -135,7 +137,8 @@ class GroupEnd implements Endpoint {
 		this.key = key;
 	}
 
-	onEvent(): void {
+	onEvent(kind: number): void {
+		if (kind !== EVENT_ENDED) return;
 		this.kernel.endpoints.remove(this.key);
 		if (this.group !== null) endGroup(this.kernel, this.group);
 	}
