@@ -54,6 +54,7 @@ const scripts: Readonly<Record<string, string>> = {
 	lzma: `busybox seq 100 >s; lzma -k s; busybox lzcat s.lzma | md5sum; busybox unlzma -c s.lzma | cmp - s`,
 	md5sum: `${make}; busybox md5sum a b | tee sums; busybox md5sum -c sums`,
 	mkdir: 'busybox mkdir -p a/b/c; busybox mkdir -m 711 d; stat -c %a d; busybox mkdir a; echo $?; busybox mkdir x/y; echo $?',
+	mkfifo: 'busybox mkfifo f; stat -c %F f; (busybox echo through >f &) ; busybox cat f',
 	mktemp: `f=$(busybox mktemp ./xx.XXXXXX); stat -c %a $f; d=$(busybox mktemp -d); test -d $d && stat -c %a $d; rmdir $d`,
 	mv: `${make}; mkdir d; busybox mv a d; busybox mv b d/a; ls -R; busybox mv d d/e; echo $?`,
 	nl: `${make}; busybox nl -b a a`,

@@ -8,6 +8,7 @@ const CHECKS: readonly (readonly [name: string, shows: string])[] = [
 	['fork', 'a fork that a signal interrupts happens once'],
 	['exit', 'a child that was waited for holds no descriptor any more'],
 	['threads', 'a thread whose id comes back is never taken for another process'],
+	['orphan', 'a child whose parent is killed at once is found'],
 ];
 
 for (const [name, shows] of CHECKS) {

@@ -138,12 +138,14 @@ test('exec runs programs in a container: arguments, user, folder, environment, s
 });
 
 test('signals to run and exec go to the program', async (t, bench) => {
-	bench.configure(['sh', '-c', 'trap "exit 5" INT; echo ready; while :; do sleep 0.1; done']);
+	bench.configure(['sh', '-c', `trap "echo got; trap 'exit 5' INT" INT; echo ready; while :; do sleep 0.1; done`]);
 	const run = bench.start(['run', 'c1']);
 	const end = ending(run);
 	await printed(run, 'ready');
 	run.kill('SIGINT');
-	t.match(await end, { code: 5, stdout: 'ready\n' });
+	await printed(run, 'got');
+	run.kill('SIGINT');
+	t.match(await end, { code: 5, stdout: 'ready\ngot\n' });
 	t.strictSame(bench.leftovers, []);
 	bench.configure(['sleep', '1000']);
 	bench.leave(['run', '-d', 'c2']);
@@ -153,6 +155,16 @@ test('signals to run and exec go to the program', async (t, bench) => {
 	exec.kill('SIGTERM');
 	t.equal((await execEnd).code, 6);
 	t.equal(bench.state('c2').status, 'running');
+});
+
+test('a signal that the first program does not catch does nothing: it is an init, and its call goes on', async (t, bench) => {
+	bench.configure(['sh', '-c', 'echo ready; read line; echo "$line"']);
+	const run = bench.start(['run', 'c1']);
+	const end = ending(run);
+	await printed(run, 'ready');
+	for (let i = 0; i < 3; i++) t.equal(bench.isopod(['kill', 'c1', 'TERM']).code, 0);
+	run.stdin?.write('through\n');
+	t.match(await end, { code: 0, stdout: 'ready\nthrough\n' });
 });
 
 test('a run that is killed leaves its container running; delete --force removes it', async (t, bench) => {

@@ -150,10 +150,31 @@ static void thread_ids_come_back(void)
 	CHECK(waitpid(child, &status, 0) == child && status == 0, "the child's status %x", status);
 }
 
+// The child is killed while its own fork is under way: whose child the grandchild is can't be asked for any more.
+static void orphan_is_found(void)
+{
+	int ends[2];
+	CHECK(pipe(ends) == 0, "pipe");
+	for (int i = 0; i < 300; i++) {
+		int status;
+		char byte;
+		pid_t child = fork();
+		CHECK(child >= 0, "fork %d", i);
+		if (child == 0) {
+			umask(5);
+			if (fork() == 0) _exit(umask(0) == 5 && write(ends[1], "x", 1) == 1 ? 0 : 1);
+			raise(SIGKILL);
+		}
+		CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status), "child %d: status %x", i, status);
+		CHECK(read(ends[0], &byte, 1) == 1, "the orphan %d", i);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct { const char *name; void (*check)(void); } checks[] = {{"answers", no_answer_lost}, {"blocked", blocked_call_ends},
-		{"fork", fork_comes_back}, {"exit", exit_before_next_call}, {"threads", thread_ids_come_back}};
+		{"fork", fork_comes_back}, {"exit", exit_before_next_call}, {"threads", thread_ids_come_back},
+		{"orphan", orphan_is_found}};
 	for (size_t i = 0; argc > 1 && i < sizeof checks / sizeof *checks; i++) {
 		if (strcmp(argv[1], checks[i].name) != 0) continue;
 		checks[i].check();

@@ -125,13 +125,16 @@ export class Forks {
 		group.forkQueue.wake();
 	}
 
-	/** Looks for the child of `fork` among its parent's children, or among all processes if the parent is dead, and registers it. */
+	/** Looks for the child of `fork` and registers it. */
 	private find(fork: PendingFork): boolean {
-		const { group, tid } = fork.parent;
-		// Whose parent is gone is somebody else's child, and moves while it is looked for.
-		for (const child of group.isDead ? allProcesses() : childrenOf(this.kernel, tid)) {
-			if (this.kernel.groups.has(child) || native.getCookie(child) !== fork.cookie) continue;
-			return registerGroup(this.kernel, child) !== null;
+		// A parent that is being killed loses its children before its end is told: whom it doesn't have is looked for among all.
+		return this.findAmong(fork, childrenOf(this.kernel, fork.parent.tid)) || this.findAmong(fork, allProcesses());
+	}
+
+	private findAmong(fork: PendingFork, pids: readonly number[]): boolean {
+		for (const pid of pids) {
+			if (this.kernel.groups.has(pid) || native.getCookie(pid) !== fork.cookie) continue;
+			return registerGroup(this.kernel, pid) !== null;
 		}
 		return false;
 	}

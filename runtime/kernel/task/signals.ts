@@ -24,10 +24,13 @@ export class SignalState {
 	readonly ignored: SignalSet = { low: 0, high: 0 };
 	readonly caught: SignalSet = { low: 0, high: 0 };
 
-	/** Does the signal do nothing: ignored, or by default so? */
-	isIgnored(signal: number): boolean {
+	/**
+	 * Does the signal do nothing: ignored, or by default so? The init of a PID namespace gets only what it catches, pid_namespaces(7): the host
+	 * drops the rest, and a restart code without a signal would reach the guest. (SIGKILL and SIGSTOP from outside go their own way.)
+	 */
+	isIgnored(signal: number, isInit: boolean): boolean {
 		if (has(this.ignored, signal)) return true;
-		return !has(this.caught, signal) && (signal === SIGCHLD || signal === SIGCONT || signal === SIGURG || signal === SIGWINCH);
+		return !has(this.caught, signal) && (isInit || signal === SIGCHLD || signal === SIGCONT || signal === SIGURG || signal === SIGWINCH);
 	}
 }
 
@@ -77,7 +80,7 @@ export class Signals {
 		task.group.signalsSent++;
 		const error = native.sendSignal(task.group.pid, task.tid, signal);
 		if (error < 0 || task.state !== TaskState.Blocked || signal === SIGKILL || signal === 0) return error;
-		if (!readState(task.tid, this.state) || this.state.isIgnored(signal)) return error;
+		if (!readState(task.tid, this.state) || this.state.isIgnored(signal, task.group.isInit)) return error;
 		if (isStop(signal) && !has(this.state.caught, signal)) this.endAll(task.group);
 		else if (this.isDeliverable(task, signal)) this.end(task, signal);
 		return error;
@@ -116,7 +119,7 @@ export class Signals {
 		for (const task of group.tasks.values()) {
 			if (task.state !== TaskState.Blocked) continue;
 			if (!readState(task.tid, this.state)) continue;
-			if (this.state.isIgnored(signal)) return null;
+			if (this.state.isIgnored(signal, group.isInit)) return null;
 			if (this.isDeliverable(task, signal)) return task;
 		}
 		return null;
