@@ -36,5 +36,11 @@
       # A forked child must not need the dynamic linker for the first call of anything.
       "ldflags": ["-Wl,-z,now"],
     },
+    {
+      # For tests that look around from inside a sandbox process.
+      "target_name": "raw-syscall",
+      "sources": ["native/addon/testdata/raw-syscall.cc"],
+      "defines": ["NAPI_VERSION=9", "_GNU_SOURCE"],
+    },
   ],
 }

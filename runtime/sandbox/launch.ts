@@ -36,16 +36,23 @@ export function sandboxFiles(root: string): string[] {
 
 /**
  * Starts a sandbox process: the launcher makes its world, Node runs the bundle in it, and it listens on `socketPath`.
- * Its own words go to `logPath`. Throws HostError with what the launcher said.
+ * Its own words go to `logPath`. `files` are what its root has: tests put another program in the bundle's place, to look around from inside.
+ * Throws HostError with what the launcher said.
  */
-export function launchSandbox(socketPath: string, logPath: string, idSlot: number, networkNamespace: string | null): Launched {
+export function launchSandbox(
+	socketPath: string,
+	logPath: string,
+	idSlot: number,
+	networkNamespace: string | null,
+	files: readonly string[] = sandboxFiles(packageRoot()),
+): Launched {
 	const root = packageRoot();
 	const listenFd = native.listenUnix(socketPath);
 	if (listenFd < 0) throw HostError.errno(`Listen on ${socketPath}`, -listenFd);
 	const logFd = openSync(logPath, 'a', 0o600);
 	const args = [
 		...['--id-base', `${idBase(idSlot)}`],
-		...sandboxFiles(root).flatMap((file) => ['--file', file]),
+		...files.flatMap((file) => ['--file', file]),
 		...['--loader', join(root, 'native/build/isopod-loader')],
 		...['--fd', '3:3', '--fd', '4:1', '--fd', '4:2', '--report-fd', '1'],
 		...['--env', 'ISOPOD_ADDON=/isopod.node'],

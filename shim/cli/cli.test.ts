@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ending, PROGRAM, printed, until, Workbench } from './testing.js';
@@ -195,6 +195,20 @@ test('a sandbox process that is killed takes its container along: stopped, and r
 	await until(() => !isAlive(guest!));
 	t.equal(bench.isopod(['delete', 'c1']).code, 0);
 	t.strictSame(bench.leftovers, []);
+});
+
+test('a sandbox process is confined, every thread of it, before its container starts', async (t, bench) => {
+	bench.configure(['true']);
+	t.equal(bench.leave(['create', 'c1']), 0);
+	const tasks = `/proc/${bench.state('c1').pid}/task`;
+	const threads = readdirSync(tasks);
+	t.ok(threads.length > 1);
+	for (const thread of threads) {
+		const status = readFileSync(join(tasks, thread, 'status'), 'latin1');
+		t.match(status, /^NoNewPrivs:\t1\nSeccomp:\t2$/m);
+		t.match(status, /^CapEff:\t000000008000001f$/m);
+	}
+	t.equal(bench.isopod(['delete', '--force', 'c1']).code, 0);
 });
 
 test('of two creates of one id one wins; two containers run side by side', async (t, bench) => {

@@ -24,13 +24,22 @@ function encode(condition: Condition): number[] {
 	return [isEqual ? MASKED_EQUAL : MASKED_NOT_EQUAL, argument, low(mask), high(mask), low(value), high(value)];
 }
 
+/** The words that let the host run a call where one of `rules` holds; without any, always. */
+export function nativeRules(number: number, rules: readonly (readonly Condition[])[] = [[]]): number[] {
+	return rules.flatMap((conditions) => [number, ACTION_NATIVE, conditions.length, ...conditions.flatMap(encode)]);
+}
+
+/** The words that answer a call with an errno. */
+export function errnoRule(number: number, errno: number): number[] {
+	return [number, ACTION_ERRNO + errno * ERRNO_SHIFT, 0];
+}
+
 /** The native list of the table as the data that the addon compiles. Everything else traps. */
 export function filterRules(table: readonly Syscall[]): Uint32Array {
 	const words: number[] = [];
 	for (const call of table) {
-		if (call.isAnsweredByFilter) words.push(call.number, ACTION_ERRNO + (call.errno ?? ENOSYS) * ERRNO_SHIFT, 0);
-		if (call.lane !== 'native') continue;
-		for (const conditions of call.rules ?? [[]]) words.push(call.number, ACTION_NATIVE, conditions.length, ...conditions.flatMap(encode));
+		if (call.isAnsweredByFilter) words.push(...errnoRule(call.number, call.errno ?? ENOSYS));
+		if (call.lane === 'native') words.push(...nativeRules(call.number, call.rules));
 	}
 	return Uint32Array.from(words);
 }
