@@ -1,4 +1,5 @@
-// Lets a test make any system call of the host from inside Node: `syscall(number, a, b, c, d, e, f)`, the result or -errno.
+// Lets a test make any system call of the host from inside Node: `syscall(number, a, b, c, d, e, f)`, the result or
+// -errno.
 
 #include <node_api.h>
 #include <unistd.h>
