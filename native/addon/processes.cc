@@ -95,9 +95,13 @@ int64_t SetCookie(Arguments& arguments) {
   const pid_t tid = arguments.Int32(0);
   const uint64_t cookie = arguments.Size(1);
   if (!arguments.ok()) return 0;
-  rlimit64 limit;
-  if (prlimit64(tid, RLIMIT_LOCKS, nullptr, &limit) == -1) return -errno;
-  limit.rlim_cur = cookie;
+  // Nobody changes the hard limit, so that a guest's is this process's.
+  static const rlim64_t maximum = [] {
+    rlimit64 own = {};
+    prlimit64(0, RLIMIT_LOCKS, nullptr, &own);
+    return own.rlim_max;
+  }();
+  const rlimit64 limit = {cookie, maximum};
   return ResultOf(prlimit64(tid, RLIMIT_LOCKS, &limit, nullptr));
 }
 
@@ -182,8 +186,8 @@ int64_t ReadProcFile(Arguments& arguments) {
   const std::span<uint8_t> buffer = arguments.Bytes(1);
   if (!arguments.ok()) return 0;
   if (path.error() != 0) return -path.error();
-  // O_DIRECTORY | O_PATH of /proc is cheap, and beneath it nothing leads out.
-  const Descriptor proc(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  // Beneath it nothing leads out. Never closed.
+  static const Descriptor proc(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!proc.is_open()) return -errno;
   struct open_how how = {};
   how.flags = O_RDONLY | O_CLOEXEC;

@@ -59,15 +59,24 @@ export interface Plan {
 	readonly execfnString: number;
 }
 
-/** Encodes a plan; `out` has PLAN_BYTES. False when the strings don't fit. */
-export function encodePlan(plan: Plan, out: Buffer): boolean {
+/** How many bytes a plan takes: more than PLAN_BYTES when its strings don't fit. */
+export function planLength(plan: Plan): number {
+	let length = STRINGS;
+	for (const text of plan.strings) length += text.length + 1;
+	return length;
+}
+
+/** Encodes a plan that fits into `out`, which has PLAN_BYTES, and returns its length. */
+export function encodePlan(plan: Plan, out: Buffer): number {
+	const length = planLength(plan);
 	let at = 0;
 	const put = (value: number): void => {
-		out.writeUInt32LE(value % 0x1_0000_0000, at);
-		out.writeUInt32LE(Math.floor(value / 0x1_0000_0000), at + 4);
+		const low = value >>> 0;
+		out.writeUInt32LE(low, at);
+		out.writeUInt32LE((value - low) / 0x1_0000_0000, at + 4);
 		at += 8;
 	};
-	out.fill(0, 0, PLAN_BYTES);
+	out.fill(0, 0, length);
 	put(PLAN_VERSION);
 	for (const object of [plan.program, plan.interpreter]) {
 		if (object === null) at += OBJECT_BYTES;
@@ -85,14 +94,11 @@ export function encodePlan(plan: Plan, out: Buffer): boolean {
 		put(segment.object);
 	}
 	at = TAIL;
-	let stringBytes = 0;
-	for (const text of plan.strings) stringBytes += text.length + 1;
-	if (stringBytes > MAX_STRINGS) return false;
 	for (const value of [plan.phdr, plan.phnum, plan.uid, plan.euid, plan.gid, plan.egid, plan.isSecure ? 1 : 0, plan.flags]) put(value);
-	for (const value of [plan.dropArguments, plan.strings.length, stringBytes, plan.execfnString]) put(value);
+	for (const value of [plan.dropArguments, plan.strings.length, length - STRINGS, plan.execfnString]) put(value);
 	for (const text of plan.strings) {
 		out.latin1Write(text, at);
 		at += text.length + 1;
 	}
-	return true;
+	return length;
 }

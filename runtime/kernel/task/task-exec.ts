@@ -1,7 +1,16 @@
 import { randomInt } from 'node:crypto';
 import { native } from '../../native.js';
 import { E2BIG, EACCES, EIO, ELIBBAD, ELOOP, ENOEXEC, ENOSYS } from '../abi/errno.js';
-import { encodePlan, NR_PLAN, OBJECT_INTERPRETER, OBJECT_PROGRAM, PLAN_BYTES, PLAN_STACK_EXECUTABLE, type Plan } from '../abi/exec-plan.js';
+import {
+	encodePlan,
+	NR_PLAN,
+	OBJECT_INTERPRETER,
+	OBJECT_PROGRAM,
+	PLAN_BYTES,
+	PLAN_STACK_EXECUTABLE,
+	type Plan,
+	planLength,
+} from '../abi/exec-plan.js';
 import { O_CLOEXEC, O_RDONLY } from '../abi/fcntl.js';
 import { SIGKILL } from '../abi/signal-numbers.js';
 import { copyOutBytes } from '../trap/guest-memory.js';
@@ -75,8 +84,8 @@ export class ExecPlan implements Continued {
 	/** The loader asks, in the new program's address space: commits the exec and lends the files. */
 	commit(task: Task, address: number, size: number): number {
 		const group = task.group;
-		encodePlan(this.plan, planBuffer);
-		if (size < PLAN_BYTES || copyOutBytes(task.tid, address, planBuffer, PLAN_BYTES) < 0) return this.fail(task);
+		const length = encodePlan(this.plan, planBuffer);
+		if (size < length || copyOutBytes(task.tid, address, planBuffer, length) < 0) return this.fail(task);
 		group.pendingExec = null;
 		for (const other of [...group.tasks.values()]) {
 			if (other === task) continue;
@@ -97,13 +106,13 @@ export class ExecPlan implements Continued {
 		group.scriptArguments = this.plan.strings.length > 0 ? this.plan : null;
 		group.credentials = this.credentials;
 		task.credentials = this.credentials;
-		this.lend(task);
+		this.lend(task, length);
 		this.close();
 		group.execQueue.wake();
 		return ANSWERED;
 	}
 
-	private lend(task: Task): void {
+	private lend(task: Task, answer: number): void {
 		const { kernel, trap } = task;
 		const pairs = this.interpreterFd < 0 ? Int32Array.of(this.programFd, 0) : Int32Array.of(this.programFd, 0, this.interpreterFd, 1);
 		const key = kernel.endpoints.add({
@@ -115,7 +124,7 @@ export class ExecPlan implements Continued {
 			},
 		});
 		task.group.container.counts.lent += pairs.length / 2;
-		native.lend(key, trap.listener, trap.idLow, trap.idHigh, pairs, LEND_ANSWER, PLAN_BYTES);
+		native.lend(key, trap.listener, trap.idLow, trap.idHigh, pairs, LEND_ANSWER, answer);
 	}
 
 	/** Past the point of no return: Linux kills. */
@@ -274,7 +283,7 @@ function finishPlan(task: Task, opened: OpenProgram, image: ElfImage, strings: s
 		strings,
 		execfnString: 0,
 	};
-	if (!encodePlan(plan, planBuffer)) {
+	if (planLength(plan) > PLAN_BYTES) {
 		native.close(opened.fd);
 		if (interpreterFd >= 0) native.close(interpreterFd);
 		return -E2BIG;
