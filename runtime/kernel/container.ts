@@ -24,6 +24,8 @@ export class Container {
 	pidNamespaceFd = -1;
 	/** init's wait status once it ended; null while it lives. */
 	exitStatus: number | null = null;
+	/** The host is freezing its processes: none may stay in a blocked call (facts/traps.md 5). */
+	isPaused = false;
 	readonly counts: CallCounts = { trapped: 0, continued: 0, lent: 0, missing: new Map() };
 
 	constructor(

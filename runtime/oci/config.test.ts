@@ -43,7 +43,8 @@ t.test('what is honoured is read', async (t) => {
 			namespaces: [{ type: 'pid' }, { type: 'network', path: '/n' }],
 			maskedPaths: ['/a'],
 			readonlyPaths: ['/b'],
-			resources: { memory: {} },
+			cgroupsPath: '/p/c',
+			resources: { memory: { limit: 5 }, devices: [{ allow: true, type: 'c', major: 1, minor: 3, access: 'rwm' }] },
 		},
 	});
 	t.match(config, {
@@ -54,7 +55,7 @@ t.test('what is honoured is read', async (t) => {
 			rlimits: [{ resource: 7, soft: 5, hard: Number.POSITIVE_INFINITY }],
 		},
 		mounts: [{ type: 'tmpfs', sizeBytes: 1 << 20, mode: 0o700, uid: 1, gid: 2 }],
-		linux: { networkNamespace: '/n', maskedPaths: ['/a'], readonlyPaths: ['/b'] },
+		linux: { networkNamespace: '/n', maskedPaths: ['/a'], readonlyPaths: ['/b'], cgroupsPath: '/p/c', resources: { memoryLimitBytes: 5 } },
 	});
 	t.equal(config.mounts[0]!.flags & 3, 3);
 });
@@ -116,11 +117,12 @@ const REFUSED: readonly (readonly [field: string, config: unknown])[] = [
 	['linux.intelRdt', inLinux({ intelRdt: { closID: 'x' } })],
 	['linux.personality', inLinux({ personality: { domain: 'LINUX32' } })],
 	['linux.timeOffsets', inLinux({ timeOffsets: { monotonic: {} } })],
-	['linux.resources.devices[0].allow', inLinux({ resources: { devices: [{ allow: true }] } })],
-	...['memory', 'cpu', 'pids', 'blockIO', 'network', 'rdma', 'unified'].map(
-		(name) => [`linux.resources.${name}`, inLinux({ resources: { [name]: { limit: 1 } } })] as const,
-	),
-	['linux.resources.hugepageLimits', inLinux({ resources: { hugepageLimits: [{}] } })],
+	['linux.resources.devices[0].type', inLinux({ resources: { devices: [{ allow: true, type: 'x' }] } })],
+	['linux.resources.memory.limits', inLinux({ resources: { memory: { limits: 1 } } })],
+	['linux.resources.memory.limit', inLinux({ resources: { memory: { limit: '1' } } })],
+	['linux.resources.cpu.cpus', inLinux({ resources: { cpu: { cpus: 'x' } } })],
+	['linux.resources.rdma', inLinux({ resources: { rdma: { mlx5: {} } } })],
+	['linux.resources.hugepageLimits[0].pageSize', inLinux({ resources: { hugepageLimits: [{}] } })],
 ];
 
 t.test('what is malformed or not honoured is refused by name', async (t) => {

@@ -1,5 +1,6 @@
 import { isAbsolute } from 'node:path';
 import { CAP_NAMES, RLIMIT_NAMES } from './names.js';
+import { NO_RESOURCES, parseResources, type Resources } from './resources.js';
 import { ConfigError, Section } from './section.js';
 
 export { ConfigError };
@@ -88,6 +89,9 @@ export interface Config {
 		readonly networkNamespace: string | null;
 		readonly maskedPaths: readonly string[];
 		readonly readonlyPaths: readonly string[];
+		/** '' leaves it to the runtime. */
+		readonly cgroupsPath: string;
+		readonly resources: Resources;
 	};
 }
 
@@ -110,7 +114,7 @@ export function parseConfig(value: unknown): Config {
 		domainname: config.string('domainname', '(none)'),
 		mounts: config.sections('mounts').map(parseMount),
 		annotations: config.strings('annotations'),
-		linux: linux === null ? { networkNamespace: null, maskedPaths: [], readonlyPaths: [] } : parseLinux(linux),
+		linux: parseLinux(linux ?? new Section({}, 'linux')),
 	};
 	root.end();
 	config.end();
@@ -256,8 +260,7 @@ function parseLinux(linux: Section): Config['linux'] {
 	}
 	const maskedPaths = linux.list('maskedPaths');
 	const readonlyPaths = linux.list('readonlyPaths');
-	// Only limits would show where a container's control group is, and they are refused.
-	linux.string('cgroupsPath', '');
+	const cgroupsPath = linux.string('cgroupsPath', '');
 	const propagation = linux.string('rootfsPropagation', 'private');
 	if (!ROOT_PROPAGATION.has(propagation))
 		throw new ConfigError(linux.name('rootfsPropagation'), `${JSON.stringify(propagation)} is not honoured by this version`);
@@ -277,19 +280,15 @@ function parseLinux(linux: Section): Config['linux'] {
 		linux.refuse(field, isNotEmpty);
 	}
 	const resources = linux.optionalSection('resources');
-	if (resources !== null) {
-		// The container's devices are the guest kernel's few: a rule that denies others changes nothing, one that allows more can't be honoured.
-		for (const rule of resources.sections('devices')) {
-			if (rule.boolean('allow', false)) throw new ConfigError(rule.name('allow'), 'devices of the host can not be allowed');
-			rule.ignore('access').ignore('type').ignore('major').ignore('minor');
-			rule.end();
-		}
-		for (const field of ['memory', 'cpu', 'pids', 'blockIO', 'hugepageLimits', 'network', 'rdma', 'unified'])
-			resources.refuse(field, isNotEmpty);
-		resources.end();
-	}
+	const result = {
+		networkNamespace,
+		maskedPaths,
+		readonlyPaths,
+		cgroupsPath,
+		resources: resources === null ? NO_RESOURCES : parseResources(resources),
+	};
 	linux.end();
-	return { networkNamespace, maskedPaths, readonlyPaths };
+	return result;
 }
 
 function isNotEmpty(value: unknown): boolean {

@@ -40,6 +40,11 @@ export class Section {
 		return this.fields[field] ?? undefined;
 	}
 
+	/** Is the field there? */
+	has(field: string): boolean {
+		return (this.fields[field] ?? undefined) !== undefined;
+	}
+
 	string(field: string, fallback?: string): string {
 		const value = this.take(field) ?? fallback;
 		if (typeof value !== 'string') throw new ConfigError(this.name(field), value === undefined ? 'is missing' : 'want a string');

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { Cgroup } from './cgroup/cgroup.js';
 
 /** What is on disk about a container: enough for any later command to find it. */
 export interface ContainerRecord {
@@ -10,13 +11,15 @@ export interface ContainerRecord {
 	readonly created: string;
 	readonly owner: string;
 	readonly annotations: Readonly<Record<string, string>>;
-	status: 'creating' | 'created' | 'running' | 'stopped';
+	status: 'creating' | 'created' | 'running' | 'paused' | 'stopped';
 	/** The sandbox process; 0 before it exists. */
 	pid: number;
 	/** Its start time (field 22 of /proc/PID/stat): tells it from a later process with its number. */
 	pidStart: string;
 	/** Which range of host ids is its own; see `idBase`. */
 	idSlot: number;
+	/** Of its control group, as `Cgroup.at` takes it; null while it has none. */
+	cgroupsPath: string | null;
 }
 
 /** An id that can be a folder's name, as runc takes them. */
@@ -79,6 +82,8 @@ export class StateStore {
 		}
 		const record = JSON.parse(text) as ContainerRecord;
 		if (record.pid > 0 && processStart(record.pid) !== record.pidStart) record.status = 'stopped';
+		else if (record.status === 'running' && record.cgroupsPath !== null && Cgroup.at(record.cgroupsPath).isFrozen())
+			record.status = 'paused';
 		return record;
 	}
 

@@ -3,13 +3,16 @@ import { existsSync, fstatSync, readFileSync, renameSync, statSync, writeFileSyn
 import { constants, userInfo } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { native } from '../../runtime/native.js';
+import { Cgroup } from '../../runtime/oci/cgroup/cgroup.js';
 import { type Config, ConfigError, parseConfig, parseProcess } from '../../runtime/oci/config.js';
+import { hasResources } from '../../runtime/oci/resources.js';
 import { Section } from '../../runtime/oci/section.js';
 import { type ContainerRecord, processStart, StateStore } from '../../runtime/oci/state.js';
 import { type Answer, SandboxClient, SandboxGone } from '../../runtime/sandbox/client.js';
 import { adoptEarly } from '../../runtime/sandbox/early.js';
 import { guestProcesses, hostPid } from '../../runtime/sandbox/guests.js';
 import { launchSandbox, openTrees, sealRoot } from '../../runtime/sandbox/launch.js';
+import { defaultGroupPath, enterCgroup, resume } from './resources.js';
 import { defaultConfig } from './spec.js';
 import { exitCode, waitForEnd } from './wait.js';
 
@@ -75,6 +78,7 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 		pid: 0,
 		pidStart: '',
 		idSlot: -1,
+		cgroupsPath: groupPath(config, id),
 	};
 	store.create(record, text);
 	let client: SandboxClient | null = null;
@@ -95,6 +99,7 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 		client = SandboxClient.connect(store.socket(id));
 		await client.call({ create: { containerId: id, config: text } }, fds);
 		sealRoot(config, fds[0]!);
+		if (record.cgroupsPath !== null) await enterCgroup(client, record, Cgroup.at(record.cgroupsPath), config.linux.resources);
 		record.status = 'created';
 		store.save(record);
 		if (pidFile !== undefined) writePid(pidFile, record.pid);
@@ -108,6 +113,12 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 	} finally {
 		for (const fd of fds) native.close(fd);
 	}
+}
+
+/** A container has a control group of its own when its config names one or sets limits; `pause` and `update` make one for whoever has none. */
+function groupPath({ linux }: Config, id: string): string | null {
+	if (linux.cgroupsPath !== '') return linux.cgroupsPath;
+	return hasResources(linux.resources) ? defaultGroupPath(id) : null;
 }
 
 /** Whoever waits for the file reads a whole number: it appears under its name when it is complete. */
@@ -143,11 +154,14 @@ function stdioDescriptor(fd: number): number {
 }
 
 /** Kills the sandbox process (its guests die with it) and forgets the container. */
-function destroy(store: StateStore, { id, pid, pidStart }: ContainerRecord): void {
+function destroy(store: StateStore, { id, pid, pidStart, cgroupsPath }: ContainerRecord): void {
 	if (pid > 0) {
 		killSandbox(pid, pidStart);
+		// What is frozen doesn't die.
+		if (cgroupsPath !== null && Cgroup.at(cgroupsPath).isFrozen()) Cgroup.at(cgroupsPath).freeze(false);
 		waitForEnd(pid, pidStart);
 	}
+	if (cgroupsPath !== null) Cgroup.at(cgroupsPath).remove();
 	store.remove(id);
 }
 
@@ -265,6 +279,7 @@ export interface ExecOptions {
 	readonly detach?: boolean;
 	readonly pidFile?: string;
 	readonly tty?: boolean;
+	readonly ignorePaused?: boolean;
 }
 
 /** `isopod exec`: the exit status of the program. */
@@ -272,7 +287,10 @@ export async function exec(root: string, id: string, options: ExecOptions): Prom
 	const store = new StateStore(root);
 	const record = store.load(id);
 	if (record.status === 'stopped') throw new Error('cannot exec in a stopped container');
-	if (record.status !== 'running') throw new Error(`cannot exec in a container that is not running: ${record.status}`);
+	if (record.status === 'paused' && !options.ignorePaused)
+		throw new Error('cannot exec in a paused container (use --ignore-paused to override)');
+	if (record.status !== 'running' && record.status !== 'paused')
+		throw new Error(`cannot exec in a container that is not running: ${record.status}`);
 	if (options.tty) throw new ConfigError('process.terminal', 'terminals are not honoured by this version');
 	const text =
 		options.process === undefined ? JSON.stringify(execProcess(store.config(id), options)) : readFileSync(options.process, 'utf8');
@@ -383,7 +401,7 @@ export async function kill(root: string, id: string, name: string, all: boolean)
 	const record = store.load(id);
 	const signal = signalNumber(name);
 	if (record.status === 'stopped') throw new Error('container not running');
-	if (record.status !== 'running') {
+	if (record.status !== 'running' && record.status !== 'paused') {
 		// There is no program yet that could handle it: it does what it does by default.
 		if (!HARMLESS.has(signal)) killSandbox(record.pid, record.pidStart);
 		return;
@@ -391,6 +409,8 @@ export async function kill(root: string, id: string, name: string, all: boolean)
 	const client = SandboxClient.connect(store.socket(id));
 	try {
 		await client.call({ signal: { containerId: id, signal, all } });
+		// As runc: what is frozen doesn't die.
+		if (record.status === 'paused' && signal === constants.signals.SIGKILL) await resume(root, id);
 	} finally {
 		client.close();
 	}
@@ -421,7 +441,7 @@ export function deleteContainer(root: string, id: string, force: boolean): void 
 		throw error;
 	}
 	// What was made and never started has nothing to lose: as in runc.
-	if (record.status === 'running' && !force) {
+	if ((record.status === 'running' || record.status === 'paused') && !force) {
 		throw new Error(`cannot delete container ${id} that is not stopped: ${record.status}`);
 	}
 	destroy(store, record);
@@ -430,7 +450,7 @@ export function deleteContainer(root: string, id: string, force: boolean): void 
 /** `isopod ps`: the container's processes, by the host's pids as runc has them. `psOptions` are ps(1)'s own. */
 export function ps(root: string, id: string, format: string, psOptions: readonly string[]): void {
 	const record = new StateStore(root).load(id);
-	const processes = record.status === 'running' ? guestProcesses(record.pid) : [];
+	const processes = record.status === 'running' || record.status === 'paused' ? guestProcesses(record.pid) : [];
 	if (format === 'json') {
 		process.stdout.write(`${JSON.stringify(processes.map(({ pid }) => pid))}\n`);
 		return;

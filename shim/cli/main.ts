@@ -3,6 +3,8 @@ import { Command, CommanderError, Option } from 'commander';
 import { checkHost } from './check.js';
 import { create, deleteContainer, type ExecOptions, exec, kill, list, ps, type RunOptions, run, spec, start, state } from './commands.js';
 import { demo } from './demo.js';
+import { features } from './features.js';
+import { events, pause, resume, UPDATE_OPTIONS, type UpdateOptions, update } from './resources.js';
 
 const VERSION = '0.1.0';
 
@@ -85,7 +87,7 @@ program
 	.option('--pid-file <path>', "write the host's pid of the program here")
 	.option('-t, --tty', 'with a terminal: not there yet')
 	.option('--console-socket <path>', 'socket that a terminal would be sent to')
-	.addOption(new Option('--ignore-paused').hideHelp())
+	.option('--ignore-paused', 'even in a paused container: it runs when that goes on')
 	.passThroughOptions()
 	.action(async (id: string, command: string[], options: Omit<ExecOptions, 'command'> & { consoleSocket?: string }) => {
 		refuseConsole(options);
@@ -124,6 +126,40 @@ program
 	.addOption(new Option('-f, --format <format>').choices(['table', 'json']).default('table'))
 	.passThroughOptions()
 	.action((id: string, psOptions: string[], options: { format: string }) => ps(root(), id, options.format, psOptions));
+
+program
+	.command('pause <id>')
+	.description('stop all processes of a container')
+	.action((id: string) => pause(root(), id));
+
+program
+	.command('resume <id>')
+	.description('let a paused container go on')
+	.action((id: string) => resume(root(), id));
+
+program
+	.command('events <id>')
+	.description("print a container's usage, and when it runs out of memory, as lines of JSON")
+	.option('--interval <duration>', 'between two statistics', '5s')
+	.option('--stats', 'print the statistics once')
+	.action((id: string, options: { interval: string; stats?: boolean }) => events(root(), id, options));
+
+const updateCommand = program
+	.command('update <id>')
+	.description("change a running container's limits")
+	.option(
+		'-r, --resources <path>',
+		'JSON file with the `resources` object of the runtime specification, "-" for stdin; the options below are ignored',
+	);
+for (const { flags, description } of UPDATE_OPTIONS) updateCommand.option(flags, description);
+updateCommand.action((id: string, options: UpdateOptions) => update(root(), id, options));
+
+program
+	.command('features')
+	.description('print what of the runtime specification is honoured')
+	.action(() => {
+		process.stdout.write(`${JSON.stringify(features(), null, 4)}\n`);
+	});
 
 program.command('demo', { hidden: true }).action(async () => {
 	const rootfs = process.env['ISOPOD_ROOTFS'];

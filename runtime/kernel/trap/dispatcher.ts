@@ -161,7 +161,8 @@ export class Dispatcher {
 		const trap = task.trap;
 		if (result === BLOCKED) {
 			task.block();
-			if (task.group.signalsSent !== task.signalsSeen) this.kernel.signals.checkPending(task);
+			if (task.group.container.isPaused) this.restart(task);
+			else if (task.group.signalsSent !== task.signalsSeen) this.kernel.signals.checkPending(task);
 			return;
 		}
 		if (result === ANSWERED) return;

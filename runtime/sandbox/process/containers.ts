@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR } from '../../kernel/abi/errno.js';
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from '../../kernel/abi/fcntl.js';
 import { RLIMIT_CORE, RLIMIT_CPU, RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_STACK } from '../../kernel/abi/resource.js';
@@ -51,6 +52,8 @@ interface Prepared {
 	readonly stdio: readonly number[];
 	init: Started | null;
 	readonly execs: Map<string, Started>;
+	/** cgroup.procs files that each of its first processes is written to. */
+	cgroupFds: readonly number[];
 }
 
 /** The pod's containers, as the front end names them. */
@@ -78,7 +81,7 @@ export class Containers {
 		const stdio = fds.slice(-3);
 		const container = buildContainer(this.kernel, id, config, fds.slice(0, -3));
 		this.kernel.containers.set(id, container);
-		const prepared = { container, config, stdio, init: null, execs: new Map() };
+		const prepared = { container, config, stdio, init: null, execs: new Map(), cgroupFds: [] };
 		// Linux finds a missing program at create: so does runc.
 		this.findProgram(container, config.process, processCredentials(config.process));
 		this.prepared.set(id, prepared);
@@ -87,7 +90,7 @@ export class Containers {
 	start(id: string): void {
 		const prepared = this.get(id);
 		if (prepared.init !== null) throw new SetupError(`container ${JSON.stringify(id)} was started already`);
-		prepared.init = this.spawn(prepared.container, prepared.config.process, prepared.stdio, null);
+		prepared.init = this.spawn(prepared, prepared.config.process, prepared.stdio, null);
 		prepared.init.waiting.push((status) => this.onIdle(status));
 	}
 
@@ -96,9 +99,24 @@ export class Containers {
 		const init = prepared.container.init;
 		if (init === null || init.isDead) throw new SetupError(`container ${JSON.stringify(id)} is not running`);
 		const execId = `${this.nextExec++}`;
-		const started = this.spawn(prepared.container, process, stdio, init);
+		const started = this.spawn(prepared, process, stdio, init);
 		prepared.execs.set(execId, started);
 		return { execId, outsidePid: started.group.pid };
+	}
+
+	/** Puts the container's processes into a control group; owns `fds`. */
+	joinCgroup(id: string, fds: readonly number[]): void {
+		const prepared = this.get(id);
+		for (const fd of prepared.cgroupFds) native.close(fd);
+		prepared.cgroupFds = fds;
+		for (const group of prepared.container.groups.values()) enterCgroup(fds, group.pid);
+	}
+
+	/** The host freezes the container's processes, or is about to let them go on. */
+	pause(id: string, isPaused: boolean): void {
+		const { container } = this.get(id);
+		container.isPaused = isPaused;
+		if (isPaused) for (const group of container.groups.values()) this.kernel.signals.endAll(group);
 	}
 
 	/** Signals a container's init, the first process of an exec, or all processes. */
@@ -126,7 +144,8 @@ export class Containers {
 		}
 	}
 
-	private spawn(container: Container, process: ProcessConfig, stdio: readonly number[], join: ThreadGroup | null): Started {
+	private spawn(prepared: Prepared, process: ProcessConfig, stdio: readonly number[], join: ThreadGroup | null): Started {
+		const { container } = prepared;
 		const credentials = processCredentials(process);
 		const program = this.findProgram(container, process, credentials);
 		const limits = new Limits();
@@ -165,6 +184,8 @@ export class Containers {
 			cookie,
 		});
 		if (pid < 0) throw new SetupError(`start the first process: ${failedStep ?? 'spawn'}: errno ${-pid}`);
+		// It is stopped before its first instruction.
+		enterCgroup(prepared.cgroupFds, pid);
 		const root = container.rootPath;
 		const fs = new FileSystemContext(root, this.directory(container, process, credentials), process.user.umask);
 		const inheritance = { container, parentPid: 0, parent: null, files, fs, limits, credentials };
@@ -225,6 +246,17 @@ export class Containers {
 		const fs = new FileSystemContext(container.rootPath, container.rootPath, 0o022);
 		const group = new ThreadGroup(container, 0, 0, 0, new DescriptorTable(), fs, new Limits(), credentials);
 		return new Task(this.kernel, group, 0, credentials);
+	}
+}
+
+/** Moves a process. It may have ended. */
+function enterCgroup(fds: readonly number[], pid: number): void {
+	for (const fd of fds) {
+		try {
+			writeSync(fd, `${pid}`);
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw new SetupError(`move process ${pid} into its control group: ${String(error)}`);
+		}
 	}
 }
 

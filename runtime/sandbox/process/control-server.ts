@@ -121,6 +121,14 @@ export class ControlServer {
 			containers.wait(request.wait.containerId!, request.wait.execId ?? '', later);
 			return null;
 		}
+		if (request.joinCgroup) {
+			containers.joinCgroup(request.joinCgroup.containerId!, fds);
+			return {};
+		}
+		if (request.pause) {
+			containers.pause(request.pause.containerId!, request.pause.isPaused ?? false);
+			return {};
+		}
 		if (request.processes) return { processes: this.processes(request.processes.containerId!) };
 		if (request.counts) return { counts: this.counts(request.counts.containerId!) };
 		throw new Error('a call that this sandbox process does not know');

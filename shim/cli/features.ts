@@ -1,0 +1,25 @@
+import { SYSCALLS } from '../../runtime/kernel/syscalls/table.js';
+import { MOUNT_FLAGS } from '../../runtime/oci/config.js';
+import { CAP_NAMES } from '../../runtime/oci/names.js';
+
+/** `isopod features`: the features structure of the runtime specification (features.md). */
+export function features(): object {
+	return {
+		ociVersionMin: '1.0.0',
+		ociVersionMax: '1.2.0',
+		hooks: ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart', 'poststop'],
+		mountOptions: ['bind', 'rbind', 'private', 'rprivate', ...MOUNT_FLAGS.keys()].sort(),
+		linux: {
+			namespaces: ['cgroup', 'ipc', 'mount', 'network', 'pid', 'uts'],
+			capabilities: [...CAP_NAMES],
+			cgroup: { v1: true, v2: true, systemd: false, systemdUser: false, rdma: false },
+			seccomp: { enabled: true, archs: ['SCMP_ARCH_X86_64'] },
+			apparmor: { enabled: false },
+			selinux: { enabled: false },
+			intelRdt: { enabled: false },
+			mountExtensions: { idmap: { enabled: false } },
+		},
+		annotations: { 'dev.isopod.handler': 'isopod', 'dev.isopod.syscalls': `${SYSCALLS.length}` },
+		potentiallyUnsafeConfigAnnotations: [],
+	};
+}

@@ -1,0 +1,194 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Cgroup, closeProcs } from '../../runtime/oci/cgroup/cgroup.js';
+import { oomKills, readStats } from '../../runtime/oci/cgroup/stats.js';
+import { NO_RESOURCES, parseResources, type Resources } from '../../runtime/oci/resources.js';
+import { Section } from '../../runtime/oci/section.js';
+import { type ContainerRecord, StateStore } from '../../runtime/oci/state.js';
+import { SandboxClient } from '../../runtime/sandbox/client.js';
+
+/** Where a container's control group is when its config doesn't say. */
+export function defaultGroupPath(id: string): string {
+	return `/isopod/${id}`;
+}
+
+/** Makes a container's control group with its limits, and moves its sandbox process and its guests there. */
+export async function enterCgroup(
+	client: SandboxClient,
+	{ id, pid }: ContainerRecord,
+	cgroup: Cgroup,
+	resources: Resources,
+): Promise<void> {
+	cgroup.make(resources);
+	cgroup.moveSandbox([pid, ...children(pid)]);
+	const procs = cgroup.openProcs();
+	try {
+		await client.call({ joinCgroup: { containerId: id } }, procs);
+	} finally {
+		closeProcs(procs);
+	}
+}
+
+/** The sandbox process's own helper, which makes its guests (before there are guests, it is the only child). */
+function children(pid: number): number[] {
+	return readdirSync(`/proc/${pid}/task`).flatMap((tid) =>
+		readFileSync(`/proc/${pid}/task/${tid}/children`, 'latin1').split(' ').filter(Boolean).map(Number),
+	);
+}
+
+interface Living {
+	readonly store: StateStore;
+	readonly record: ContainerRecord;
+	readonly cgroup: Cgroup;
+	readonly client: SandboxClient;
+}
+
+/** A container that lives, with a control group: made now if it had none. The caller closes the client. */
+async function openLiving(root: string, id: string, wanted: readonly ContainerRecord['status'][], what: string): Promise<Living> {
+	const store = new StateStore(root);
+	const record = store.load(id);
+	if (!wanted.includes(record.status)) throw new Error(`cannot ${what} a container that is ${record.status}`);
+	const client = SandboxClient.connect(store.socket(id));
+	try {
+		const cgroup = Cgroup.at(record.cgroupsPath ?? defaultGroupPath(id));
+		if (record.cgroupsPath === null) {
+			record.cgroupsPath = cgroup.path;
+			store.save(record);
+			await enterCgroup(client, record, cgroup, NO_RESOURCES);
+		}
+		return { store, record, cgroup, client };
+	} catch (error) {
+		client.close();
+		throw error;
+	}
+}
+
+/** `isopod pause`. */
+export async function pause(root: string, id: string): Promise<void> {
+	const { cgroup, client } = await openLiving(root, id, ['running'], 'pause');
+	try {
+		// In this order: a call is only given back when the freezer has a hold on its thread already.
+		cgroup.startFreeze();
+		await client.call({ pause: { containerId: id, isPaused: true } });
+		cgroup.freeze(true);
+	} catch (error) {
+		await client.call({ pause: { containerId: id, isPaused: false } });
+		throw error;
+	} finally {
+		client.close();
+	}
+}
+
+/** `isopod resume`. */
+export async function resume(root: string, id: string): Promise<void> {
+	const { cgroup, client } = await openLiving(root, id, ['paused'], 'resume');
+	try {
+		await client.call({ pause: { containerId: id, isPaused: false } });
+		cgroup.freeze(false);
+	} finally {
+		client.close();
+	}
+}
+
+/** Options of `isopod update` that are one field of `resources` each: runc's. */
+const FIELDS: readonly { readonly option: string; readonly section: string; readonly field: string; readonly description: string }[] = [
+	{ option: 'blkio-weight', section: 'blockIO', field: 'weight', description: 'weight of block IO, 10 to 1000' },
+	{ option: 'cpu-period', section: 'cpu', field: 'period', description: 'period of the CPU quota, in µs' },
+	{ option: 'cpu-quota', section: 'cpu', field: 'quota', description: 'CPU time in a period, in µs; -1 for no limit' },
+	{ option: 'cpu-burst', section: 'cpu', field: 'burst', description: 'CPU time that may be saved up, in µs' },
+	{ option: 'cpu-share', section: 'cpu', field: 'shares', description: 'CPU shares, relative to other containers' },
+	{ option: 'cpu-rt-period', section: 'cpu', field: 'realtimePeriod', description: 'period of realtime scheduling, in µs' },
+	{ option: 'cpu-rt-runtime', section: 'cpu', field: 'realtimeRuntime', description: 'realtime CPU time in a period, in µs' },
+	{ option: 'cpu-idle', section: 'cpu', field: 'idle', description: '1: only when nobody else wants the CPU' },
+	{ option: 'cpuset-cpus', section: 'cpu', field: 'cpus', description: 'CPUs to run on, such as 0-2,7' },
+	{ option: 'cpuset-mems', section: 'cpu', field: 'mems', description: 'memory nodes to use' },
+	{ option: 'memory', section: 'memory', field: 'limit', description: 'memory limit, in bytes; -1 for none' },
+	{ option: 'memory-reservation', section: 'memory', field: 'reservation', description: 'soft limit, in bytes' },
+	{ option: 'memory-swap', section: 'memory', field: 'swap', description: 'memory and swap together, in bytes; -1 for no limit' },
+	{ option: 'pids-limit', section: 'pids', field: 'limit', description: 'processes and threads; -1 for no limit' },
+];
+
+export const UPDATE_OPTIONS = FIELDS.map(({ option, description }) => ({ flags: `--${option} <value>`, description }));
+
+export interface UpdateOptions {
+	readonly resources?: string;
+	/** The options of UPDATE_OPTIONS, in camel case. */
+	readonly [option: string]: string | undefined;
+}
+
+/** `isopod update`. */
+export async function update(root: string, id: string, options: UpdateOptions): Promise<void> {
+	const resources = parseResources(
+		new Section(options.resources === undefined ? given(options) : readJson(options.resources), 'resources'),
+	);
+	const { cgroup, client } = await openLiving(root, id, ['created', 'running', 'paused'], 'update');
+	try {
+		cgroup.set(resources);
+	} finally {
+		client.close();
+	}
+}
+
+function readJson(file: string): unknown {
+	const text = readFileSync(file === '-' ? 0 : file, 'utf8');
+	try {
+		return JSON.parse(text);
+	} catch (error) {
+		throw new Error(`Read ${file}: it is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+	}
+}
+
+/** The options as a `resources` object. */
+function given(options: UpdateOptions): unknown {
+	const result: Record<string, Record<string, number | string>> = {};
+	for (const { option, section, field } of FIELDS) {
+		const text = options[option.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())];
+		if (text === undefined) continue;
+		const isText = field === 'cpus' || field === 'mems';
+		if (!isText && !/^-?\d+$/.test(text)) throw new Error(`--${option}: want a number, got ${JSON.stringify(text)}`);
+		result[section] = { ...result[section], [field]: isText ? text : Number(text) };
+	}
+	return result;
+}
+
+const OOM_POLL_MS = 100;
+
+/** `isopod events`: until the container has ended. */
+export async function events(root: string, id: string, options: { readonly interval: string; readonly stats?: boolean }): Promise<void> {
+	const intervalMs = parseDuration(options.interval);
+	const { store, cgroup, client } = await openLiving(root, id, ['created', 'running', 'paused'], 'show events of');
+	client.close();
+	const print = (type: string, data?: object): void => {
+		process.stdout.write(`${JSON.stringify({ type, id, ...(data === undefined ? {} : { data }) })}\n`);
+	};
+	if (options.stats) {
+		print('stats', readStats(cgroup));
+		return;
+	}
+	let kills = oomKills(cgroup);
+	for (let sincePrintMs = intervalMs; isThere(store, id); sincePrintMs += OOM_POLL_MS) {
+		if (sincePrintMs >= intervalMs) {
+			print('stats', readStats(cgroup));
+			sincePrintMs = 0;
+		}
+		await sleep(OOM_POLL_MS);
+		const now = oomKills(cgroup);
+		for (; kills < now; kills++) print('oom');
+	}
+}
+
+/** Whoever runs it may have removed it as soon as it had ended. */
+function isThere(store: StateStore, id: string): boolean {
+	return existsSync(store.folder(id)) && store.load(id).status !== 'stopped';
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** A duration as Go writes it: 500ms, 1m30s. */
+function parseDuration(text: string): number {
+	if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) throw new Error(`--interval: want a duration such as 5s, got ${JSON.stringify(text)}`);
+	let ms = 0;
+	for (const [, number, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) ms += Number(number) * UNITS_MS[unit!]!;
+	if (ms <= 0) throw new Error('--interval: duration must be above 0');
+	return ms;
+}
