@@ -1,4 +1,3 @@
-import { SYSCALLS } from '../../runtime/kernel/syscalls/table.js';
 import { MOUNT_FLAGS } from '../../runtime/oci/config.js';
 import { CAP_NAMES } from '../../runtime/oci/names.js';
 
@@ -19,7 +18,7 @@ export function features(): object {
 			intelRdt: { enabled: false },
 			mountExtensions: { idmap: { enabled: false } },
 		},
-		annotations: { 'dev.isopod.handler': 'isopod', 'dev.isopod.syscalls': `${SYSCALLS.length}` },
+		annotations: { 'dev.isopod.handler': 'isopod' },
 		potentiallyUnsafeConfigAnnotations: [],
 	};
 }

@@ -255,7 +255,8 @@ function enterCgroup(fds: readonly number[], pid: number): void {
 		try {
 			writeSync(fd, `${pid}`);
 		} catch (error) {
-			if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw new SetupError(`move process ${pid} into its control group: ${String(error)}`);
+			if ((error as NodeJS.ErrnoException).code !== 'ESRCH')
+				throw new SetupError(`move process ${pid} into its control group: ${String(error)}`);
 		}
 	}
 }
