@@ -52,7 +52,8 @@ export declare const RECORD_WORDS: 20;
 /**
  * Compiles a filter to classic BPF. `rules` is a flat list of 32-bit words; per rule:
  * `number, action, conditionCount`, then per condition `kind, argument, maskLow, maskHigh, valueLow, valueHigh`.
- * action: 0 = native (allow), 1 = trap (user notification), 2 = errno (the errno is in the high 16 bits of the word).
+ * action: 0 = native (allow), 1 = trap (user notification), 2 = errno (the errno is in the high 16 bits of the word),
+ * 3 = kill the process, 4 = kill the thread, 5 = SIGSYS.
  * condition kind: 0 = (arg & mask) == value; 1 = (arg & mask) != value; 2 = arg >= value (unsigned; mask unused);
  * 3 = arg < value (unsigned); 4 = instruction pointer == value. All conditions of a rule must hold.
  * Several rules for one number are tried in order; when none holds, `defaultAction` decides.
@@ -177,6 +178,9 @@ export declare function getpgid(pid: number): number;
 export declare function getsid(pid: number): number;
 /** Opens `/proc/PID/ns/pid`-like namespace files: `kind` is "pid", "user", "net"… */
 export declare function openNamespace(pid: number, kind: string): number;
+/** setns(2) with CLONE_NEWNET, for the calling thread alone. */
+export declare function enterNetworkNamespace(fd: number): number;
+
 /**
  * Translates a pid (`isThread`: a tid) between this process's PID namespace and the one `pidNamespaceFd` names (NS_GET_*_PIDNS
  * ioctls of Linux 6.11; falls back to NSpid in /proc/PID/status, for `toInside` only, -ENOTTY for the other way). -ESRCH when absent.

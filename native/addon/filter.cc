@@ -53,6 +53,12 @@ bool ActionOf(uint32_t word, uint32_t* bpf_return) {
     case FilterAction::kKillProcess:
       *bpf_return = SECCOMP_RET_KILL_PROCESS;
       return data == 0;
+    case FilterAction::kKillThread:
+      *bpf_return = SECCOMP_RET_KILL_THREAD;
+      return data == 0;
+    case FilterAction::kSignal:
+      *bpf_return = SECCOMP_RET_TRAP;
+      return data == 0;
   }
   return false;
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -168,6 +169,11 @@ int64_t InnermostPid(pid_t pid) {
   return last;
 }
 
+int64_t EnterNetworkNamespace(Arguments& arguments) {
+  const int fd = arguments.Int32(0);
+  return arguments.ok() ? ResultOf(setns(fd, CLONE_NEWNET)) : 0;
+}
+
 int64_t TranslatePid(Arguments& arguments) {
   const int namespace_fd = arguments.Int32(0);
   const pid_t id = arguments.Int32(1);
@@ -238,6 +244,7 @@ constexpr Export kExports[] = {
     {"getpgid", Numeric<GetPGid>},
     {"getsid", Numeric<GetSid>},
     {"openNamespace", Numeric<OpenNamespace>},
+    {"enterNetworkNamespace", Numeric<EnterNetworkNamespace>},
     {"translatePid", Numeric<TranslatePid>},
     {"readProcFile", Numeric<ReadProcFile>},
     {"monotonicNs", Numeric<MonotonicNs>},

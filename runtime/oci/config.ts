@@ -1,6 +1,8 @@
 import { isAbsolute } from 'node:path';
+import { type Hooks, parseHooks } from './hooks.js';
 import { CAP_NAMES, RLIMIT_NAMES } from './names.js';
 import { NO_RESOURCES, parseResources, type Resources } from './resources.js';
+import { parseSeccomp, type SeccompProfile } from './seccomp.js';
 import { ConfigError, Section } from './section.js';
 
 export { ConfigError };
@@ -59,6 +61,8 @@ export interface ProcessConfig {
 	readonly capabilities: Readonly<Record<'bounding' | 'effective' | 'inheritable' | 'permitted' | 'ambient', readonly string[]>>;
 	readonly rlimits: readonly RlimitConfig[];
 	readonly noNewPrivileges: boolean;
+	/** null leaves it as it is. */
+	readonly oomScoreAdj: number | null;
 }
 
 export interface MountConfig {
@@ -75,6 +79,16 @@ export interface MountConfig {
 	readonly gid: number;
 }
 
+/** A device node: one of those that the guest kernel has. */
+export interface DeviceConfig {
+	readonly path: string;
+	readonly major: number;
+	readonly minor: number;
+	readonly mode: number;
+	readonly uid: number;
+	readonly gid: number;
+}
+
 /** A config.json (OCI runtime-spec 1.2) of which everything is either understood or was refused. */
 export interface Config {
 	readonly ociVersion: string;
@@ -84,6 +98,7 @@ export interface Config {
 	readonly domainname: string;
 	readonly mounts: readonly MountConfig[];
 	readonly annotations: Readonly<Record<string, string>>;
+	readonly hooks: Hooks;
 	readonly linux: {
 		/** Path of the network namespace to join, or null for a new one. */
 		readonly networkNamespace: string | null;
@@ -92,6 +107,10 @@ export interface Config {
 		/** '' leaves it to the runtime. */
 		readonly cgroupsPath: string;
 		readonly resources: Resources;
+		readonly devices: readonly DeviceConfig[];
+		/** Of the container's network namespace: "net.…" and value. */
+		readonly sysctl: Readonly<Record<string, string>>;
+		readonly seccomp: SeccompProfile | null;
 	};
 }
 
@@ -102,7 +121,6 @@ export function parseConfig(value: unknown): Config {
 	if (!/^1\.\d+\.\d+/.test(ociVersion)) throw new ConfigError('ociVersion', `want 1.x.y, got ${JSON.stringify(ociVersion)}`);
 	const root = config.section('root');
 	const linux = config.optionalSection('linux');
-	config.refuse('hooks', (hooks) => typeof hooks !== 'object' || hooks === null || Object.values(hooks).some(isNotEmpty));
 	config.refuse('solaris').refuse('windows').refuse('vm').refuse('zos');
 	const rootPath = root.string('path');
 	if (rootPath === '') throw new ConfigError('root.path', 'want the path of a directory');
@@ -114,6 +132,7 @@ export function parseConfig(value: unknown): Config {
 		domainname: config.string('domainname', '(none)'),
 		mounts: config.sections('mounts').map(parseMount),
 		annotations: config.strings('annotations'),
+		hooks: parseHooks(config.optionalSection('hooks')),
 		linux: parseLinux(linux ?? new Section({}, 'linux')),
 	};
 	root.end();
@@ -158,6 +177,7 @@ export function parseProcess(process: Section): ProcessConfig {
 		},
 		rlimits: process.sections('rlimits').map(parseRlimit),
 		noNewPrivileges: process.boolean('noNewPrivileges', false),
+		oomScoreAdj: process.has('oomScoreAdj') ? process.signed('oomScoreAdj', 0, -1000, 1000) : null,
 	};
 	const limits = new Set(result.rlimits.map(({ resource }) => resource));
 	if (limits.size < result.rlimits.length) throw new ConfigError('process.rlimits', 'has one limit twice');
@@ -167,7 +187,6 @@ export function parseProcess(process: Section): ProcessConfig {
 	// The size of a terminal, and there is none (the specification says: to be ignored then).
 	process.ignore('consoleSize');
 	for (const field of ['apparmorProfile', 'selinuxLabel', 'scheduler', 'ioPriority', 'execCPUAffinity']) process.refuse(field, isNotEmpty);
-	process.refuse('oomScoreAdj', (value) => value !== 0);
 	process.end();
 	return result;
 }
@@ -264,30 +283,55 @@ function parseLinux(linux: Section): Config['linux'] {
 	const propagation = linux.string('rootfsPropagation', 'private');
 	if (!ROOT_PROPAGATION.has(propagation))
 		throw new ConfigError(linux.name('rootfsPropagation'), `${JSON.stringify(propagation)} is not honoured by this version`);
-	for (const field of [
-		'uidMappings',
-		'gidMappings',
-		'devices',
-		'sysctl',
-		'seccomp',
-		'mountLabel',
-		'intelRdt',
-		'personality',
-		'timeOffsets',
-		'netDevices',
-		'memoryPolicy',
-	]) {
+	for (const field of ['uidMappings', 'gidMappings', 'mountLabel', 'intelRdt', 'timeOffsets', 'netDevices', 'memoryPolicy']) {
 		linux.refuse(field, isNotEmpty);
 	}
 	const resources = linux.optionalSection('resources');
+	const seccomp = linux.optionalSection('seccomp');
+	const personality = linux.optionalSection('personality');
+	if (personality !== null) {
+		const domain = personality.string('domain');
+		if (domain !== 'LINUX') throw new ConfigError(personality.name('domain'), `${domain} is not honoured: guests are 64-bit`);
+		personality.refuse('flags', isNotEmpty);
+		personality.end();
+	}
+	const sysctl = linux.strings('sysctl');
+	for (const name of Object.keys(sysctl)) {
+		if (!/^net[./][\w./-]+$/.test(name) || name.includes('..'))
+			throw new ConfigError(`${linux.name('sysctl')}.${name}`, 'only those of the network namespace (net.*) are honoured');
+	}
 	const result = {
 		networkNamespace,
 		maskedPaths,
 		readonlyPaths,
 		cgroupsPath,
 		resources: resources === null ? NO_RESOURCES : parseResources(resources),
+		devices: linux.sections('devices').map(parseDevice),
+		sysctl,
+		seccomp: seccomp === null ? null : parseSeccomp(seccomp),
 	};
 	linux.end();
+	return result;
+}
+
+/** Devices of the guest kernel, MAJOR:MINOR (Documentation/admin-guide/devices.txt). */
+const DEVICES = new Set(['1:3', '1:5', '1:7', '1:8', '1:9', '5:0']);
+
+function parseDevice(device: Section): DeviceConfig {
+	const path = device.string('path');
+	if (!isAbsolute(path)) throw new ConfigError(device.name('path'), `want an absolute path, got ${JSON.stringify(path)}`);
+	const type = device.string('type');
+	const result = {
+		path,
+		major: device.integer('major', 0),
+		minor: device.integer('minor', 0),
+		mode: device.integer('fileMode', 0o666, 0o7777),
+		uid: device.integer('uid', 0, MAX_ID),
+		gid: device.integer('gid', 0, MAX_ID),
+	};
+	if ((type !== 'c' && type !== 'u') || !DEVICES.has(`${result.major}:${result.minor}`))
+		throw new ConfigError(device.name('path'), `the guest kernel has no device ${type} ${result.major}:${result.minor} (${path})`);
+	device.end();
 	return result;
 }
 

@@ -63,6 +63,14 @@ export class Section {
 		return this.checkInteger(field, this.take(field) ?? fallback, maximum);
 	}
 
+	/** An integer from `minimum` to `maximum`, of either sign. */
+	signed(field: string, fallback: number, minimum: number, maximum: number): number {
+		const value = this.take(field) ?? fallback;
+		if (typeof value !== 'number' || !Number.isInteger(value) || value < minimum || value > maximum)
+			throw new ConfigError(this.name(field), `want an integer from ${minimum} to ${maximum}`);
+		return value;
+	}
+
 	integers(field: string, maximum = MAX_UINT32): number[] {
 		return this.array(field).map((value) => this.checkInteger(field, value, maximum));
 	}

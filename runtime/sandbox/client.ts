@@ -48,6 +48,15 @@ export class SandboxClient {
 		});
 	}
 
+	/** Starts a container: the answer to that, and the one that comes when its init has ended. */
+	start(containerId: string): { readonly started: Promise<Answer>; readonly ended: Promise<Answer> } {
+		const waitId = this.nextId++;
+		const ended = new Promise<Answer>((resolve, reject) => this.waiting.set(waitId, { resolve, reject }));
+		// Whoever has no use for it need not handle its failure.
+		ended.catch(() => {});
+		return { started: this.call({ start: { containerId, waitId } }), ended };
+	}
+
 	close(): void {
 		this.socket.destroy();
 	}

@@ -2,17 +2,20 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, fstatSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { constants, userInfo } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { HostError } from '../../runtime/host-error.js';
 import { native } from '../../runtime/native.js';
 import { Cgroup } from '../../runtime/oci/cgroup/cgroup.js';
 import { type Config, ConfigError, parseConfig, parseProcess } from '../../runtime/oci/config.js';
+import { type Hooks, runHooks } from '../../runtime/oci/hooks.js';
 import { hasResources } from '../../runtime/oci/resources.js';
 import { Section } from '../../runtime/oci/section.js';
 import { type ContainerRecord, processStart, StateStore } from '../../runtime/oci/state.js';
+import { setNetworkSysctls } from '../../runtime/oci/sysctl.js';
 import { type Answer, SandboxClient, SandboxGone } from '../../runtime/sandbox/client.js';
 import { adoptEarly } from '../../runtime/sandbox/early.js';
 import { guestProcesses, hostPid } from '../../runtime/sandbox/guests.js';
 import { launchSandbox, openTrees, sealRoot } from '../../runtime/sandbox/launch.js';
-import { defaultGroupPath, enterCgroup, resume } from './resources.js';
+import { defaultGroupPath, enterCgroup, helpers, resume } from './resources.js';
 import { defaultConfig } from './spec.js';
 import { exitCode, waitForEnd } from './wait.js';
 
@@ -94,12 +97,15 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 			Object.assign(record, early);
 		}
 		store.save(record);
+		if (Object.keys(config.linux.sysctl).length > 0) applySysctls(config, record.pid);
 		fds.push(...openTrees(config, rootfs, bundle, record.pid));
 		for (const fd of [0, 1, 2]) fds.push(stdioDescriptor(fd));
 		client = SandboxClient.connect(store.socket(id));
 		await client.call({ create: { containerId: id, config: text } }, fds);
 		sealRoot(config, fds[0]!);
 		if (record.cgroupsPath !== null) await enterCgroup(client, record, Cgroup.at(record.cgroupsPath), config.linux.resources);
+		setOomScore(record.pid, config.process.oomScoreAdj);
+		for (const point of ['prestart', 'createRuntime', 'createContainer'] as const) runHooks(config.hooks, point, hookState(record));
 		record.status = 'created';
 		store.save(record);
 		if (pidFile !== undefined) writePid(pidFile, record.pid);
@@ -112,6 +118,51 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 		throw error;
 	} finally {
 		for (const fd of fds) native.close(fd);
+	}
+}
+
+/** What a hook reads: the state of the runtime specification. */
+function hookState({ ociVersion, id, status, pid, bundle, annotations }: ContainerRecord): object {
+	return { ociVersion, id, status, pid, bundle, annotations };
+}
+
+/** Runs hooks whose failure changes nothing any more: it is told. */
+function runLateHooks(store: StateStore, record: ContainerRecord, point: 'poststart' | 'poststop'): void {
+	let hooks: Hooks;
+	try {
+		({ hooks } = parseConfig(store.config(record.id)));
+	} catch {
+		// Without a config there are no hooks.
+		return;
+	}
+	try {
+		runHooks(hooks, point, hookState(record));
+	} catch (error) {
+		process.stderr.write(`isopod: ${error instanceof Error ? error.message : String(error)}\n`);
+	}
+}
+
+/** The sandbox process's network namespace is the container's. */
+function applySysctls(config: Config, sandboxPid: number): void {
+	const fd = native.openNamespace(sandboxPid, 'net');
+	if (fd < 0) throw HostError.errno(`Open the network namespace of the sandbox process ${sandboxPid}`, -fd);
+	try {
+		setNetworkSysctls(config.linux.sysctl, fd);
+	} finally {
+		native.close(fd);
+	}
+}
+
+/** Guests have the score of the helper that makes them. */
+function setOomScore(sandboxPid: number, score: number | null): void {
+	if (score === null || score === 0) return;
+	for (const pid of helpers(sandboxPid)) {
+		const file = `/proc/${pid}/oom_score_adj`;
+		try {
+			writeFileSync(file, `${score}`);
+		} catch (error) {
+			throw HostError.from(`Write process.oomScoreAdj ${score} to ${file}`, error);
+		}
 	}
 }
 
@@ -154,7 +205,8 @@ function stdioDescriptor(fd: number): number {
 }
 
 /** Kills the sandbox process (its guests die with it) and forgets the container. */
-function destroy(store: StateStore, { id, pid, pidStart, cgroupsPath }: ContainerRecord): void {
+function destroy(store: StateStore, record: ContainerRecord): void {
+	const { id, pid, pidStart, cgroupsPath } = record;
 	if (pid > 0) {
 		killSandbox(pid, pidStart);
 		// What is frozen doesn't die.
@@ -162,6 +214,7 @@ function destroy(store: StateStore, { id, pid, pidStart, cgroupsPath }: Containe
 		waitForEnd(pid, pidStart);
 	}
 	if (cgroupsPath !== null) Cgroup.at(cgroupsPath).remove();
+	if (record.status !== 'creating') runLateHooks(store, { ...record, status: 'stopped', pid: 0 }, 'poststop');
 	store.remove(id);
 }
 
@@ -187,6 +240,7 @@ export async function start(root: string, id: string): Promise<void> {
 		await client.call({ start: { containerId: id } });
 		record.status = 'running';
 		store.save(record);
+		runLateHooks(store, record, 'poststart');
 	} finally {
 		client.close();
 	}
@@ -216,19 +270,17 @@ export async function run(options: RunOptions): Promise<number> {
 	try {
 		created = await createContainer(options);
 		const { store, record, client } = created;
-		const started = client.call({ start: { containerId: id } });
-		// Asked for at once: a program may have ended, and its sandbox process with it, before an answer to `start` is read.
-		const waited = options.detach ? null : waitForStatus(client, { containerId: id });
-		waited?.catch(() => {});
+		const { started, ended } = client.start(id);
 		await started;
 		record.status = 'running';
 		store.save(record);
+		runLateHooks(store, record, 'poststart');
 		send = (signal) => {
 			client.call({ signal: { containerId: id, signal } }).catch(() => {});
 		};
 		for (const signal of early) send(signal);
-		if (waited === null) return 0;
-		const { status, counts } = await waited;
+		if (options.detach) return 0;
+		const { status, counts } = await orKilled(ended);
 		if (options.stats) printStats(counts);
 		return exitCode(status);
 	} catch (error) {
@@ -246,12 +298,9 @@ export async function run(options: RunOptions): Promise<number> {
 }
 
 /** A program's wait status. A sandbox process that dies takes its guests with it: they were killed. */
-async function waitForStatus(
-	client: SandboxClient,
-	wait: { containerId: string; execId?: string },
-): Promise<Pick<Answer, 'status' | 'counts'>> {
+async function orKilled(ended: Promise<Answer>): Promise<Pick<Answer, 'status' | 'counts'>> {
 	try {
-		return await client.call({ wait });
+		return await ended;
 	} catch (error) {
 		if (!(error instanceof SandboxGone)) throw error;
 		process.stderr.write(`isopod: ${error.message}\n`);
@@ -307,7 +356,7 @@ export async function exec(root: string, id: string, options: ExecOptions): Prom
 			client.call({ signal: { containerId: id, execId, signal } }).catch(() => {});
 		};
 		for (const signal of FORWARDED) process.on(signal, forward);
-		const { status } = await waitForStatus(client, { containerId: id, execId });
+		const { status } = await orKilled(client.call({ wait: { containerId: id, execId } }));
 		return exitCode(status);
 	} finally {
 		for (const signal of FORWARDED) process.off(signal, forward);

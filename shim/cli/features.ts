@@ -1,4 +1,5 @@
 import { MOUNT_FLAGS } from '../../runtime/oci/config.js';
+import { HOOK_POINTS } from '../../runtime/oci/hooks.js';
 import { CAP_NAMES } from '../../runtime/oci/names.js';
 
 /** `isopod features`: the features structure of the runtime specification (features.md). */
@@ -6,7 +7,7 @@ export function features(): object {
 	return {
 		ociVersionMin: '1.0.0',
 		ociVersionMax: '1.2.0',
-		hooks: ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart', 'poststop'],
+		hooks: [...HOOK_POINTS],
 		mountOptions: ['bind', 'rbind', 'private', 'rprivate', ...MOUNT_FLAGS.keys()].sort(),
 		linux: {
 			namespaces: ['cgroup', 'ipc', 'mount', 'network', 'pid', 'uts'],

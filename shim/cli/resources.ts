@@ -20,7 +20,7 @@ export async function enterCgroup(
 	resources: Resources,
 ): Promise<void> {
 	cgroup.make(resources);
-	cgroup.moveSandbox([pid, ...children(pid)]);
+	cgroup.moveSandbox([pid, ...helpers(pid)]);
 	const procs = cgroup.openProcs();
 	try {
 		await client.call({ joinCgroup: { containerId: id } }, procs);
@@ -30,7 +30,7 @@ export async function enterCgroup(
 }
 
 /** The sandbox process's own helper, which makes its guests (before there are guests, it is the only child). */
-function children(pid: number): number[] {
+export function helpers(pid: number): number[] {
 	return readdirSync(`/proc/${pid}/task`).flatMap((tid) =>
 		readFileSync(`/proc/${pid}/task/${tid}/children`, 'latin1').split(' ').filter(Boolean).map(Number),
 	);

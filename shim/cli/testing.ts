@@ -74,6 +74,11 @@ export class Workbench {
 		return spawnSync(process.execPath, this.argv(args), { cwd: this.bundle, stdio: 'ignore', timeout: LIMIT_MS }).status ?? 255;
 	}
 
+	/** What a command of the host prints. */
+	hostRun([command = '', ...args]: readonly string[]): string {
+		return spawnSync(command, args, { encoding: 'utf8', timeout: LIMIT_MS }).stdout;
+	}
+
 	/** Starts a command. */
 	start(args: readonly string[], options: SpawnOptions = {}): ChildProcess {
 		const child = spawn(process.execPath, this.argv(args), { cwd: this.bundle, stdio: 'pipe', ...options });

@@ -27,6 +27,8 @@ import type { Handler, RestartClass } from '../trap/dispatcher.js';
 export type Condition =
 	| { readonly argument: number; readonly mask: number; readonly equal: number }
 	| { readonly argument: number; readonly mask: number; readonly notEqual: number }
+	| { readonly argument: number; readonly atLeast: number }
+	| { readonly argument: number; readonly below: number }
 	| { readonly instructionPointer: number };
 
 /** A row of the table. */

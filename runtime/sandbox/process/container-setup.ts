@@ -1,6 +1,9 @@
+import { basename, dirname } from 'node:path';
 import { CAP_NUMBERS } from '../../kernel/abi/capability-names.js';
+import { S_IFCHR } from '../../kernel/abi/stat-constants.js';
 import { Container } from '../../kernel/container.js';
 import { createDevFileSystem } from '../../kernel/fs/dev/dev-file-system.js';
+import { makeDevice } from '../../kernel/fs/dev/devices.js';
 import { HostFileSystem } from '../../kernel/fs/host/host-file-system.js';
 import { ProcFileSystem } from '../../kernel/fs/proc/proc-file-system.js';
 import { SysFileSystem } from '../../kernel/fs/sys/sys-file-system.js';
@@ -9,7 +12,8 @@ import type { Kernel } from '../../kernel/kernel.js';
 import { CapabilitySet, type Credentials, initialCredentials } from '../../kernel/task/credentials.js';
 import type { FileSystem } from '../../kernel/vfs/inode.js';
 import { MountNamespace, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_RELATIME } from '../../kernel/vfs/mount.js';
-import type { Config, MountConfig, ProcessConfig } from '../../oci/config.js';
+import { Stat } from '../../kernel/vfs/stat.js';
+import type { Config, DeviceConfig, MountConfig, ProcessConfig } from '../../oci/config.js';
 import { SetupWalk } from './setup-walk.js';
 
 const MIB = 1 << 20;
@@ -25,6 +29,7 @@ export function buildContainer(kernel: Kernel, id: string, config: Config, trees
 		const treeFd = mount.type === 'bind' ? take(trees, bind++, `the source of ${mount.destination}`) : -1;
 		attach(namespace, walk, container, mount, treeFd);
 	}
+	for (const device of config.linux.devices) addDevice(walk, device);
 	for (const path of config.linux.readonlyPaths) remountReadOnly(namespace, walk, path);
 	for (const path of config.linux.maskedPaths) mask(namespace, walk, path);
 	return container;
@@ -67,6 +72,23 @@ function fileSystem(container: Container, mount: MountConfig, treeFd: number): M
 	const mode = mount.mode ?? (mount.type === 'tmpfs' ? 0o1777 : 0o755);
 	const fs = new TmpFileSystem({ sizeBytes, inodes: 65536, mode, uid: mount.uid, gid: mount.gid });
 	return { fs, options: `size=${sizeBytes / 1024}k,mode=${mode.toString(8)}` };
+}
+
+/** Makes a device node, in place of what is there. */
+function addDevice(walk: SetupWalk, { path, major, minor, mode, uid, gid }: DeviceConfig): void {
+	const folder = walk.make(dirname(path), false).dentry;
+	const name = basename(path);
+	const number = makeDevice(major, minor);
+	const existing = walk.find(path)?.dentry.inode ?? null;
+	if (existing !== null) {
+		const status = new Stat();
+		if (existing.stat(status) < 0 || status.rdev !== number) throw new Error(`Make the device ${path}: something else is there`);
+		existing.chmod(S_IFCHR | mode);
+		existing.chown(uid, gid);
+		return;
+	}
+	const made = folder.inode!.mknod(name, S_IFCHR | mode, number, uid, gid);
+	if (typeof made === 'number') throw new Error(`Make the device ${path}: errno ${-made}`);
 }
 
 function remountReadOnly(namespace: MountNamespace, walk: SetupWalk, path: string): void {

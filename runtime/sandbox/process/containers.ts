@@ -6,6 +6,8 @@ import { SIGKILL } from '../../kernel/abi/signal-numbers.js';
 import type { Container } from '../../kernel/container.js';
 import { HostStream } from '../../kernel/fs/host/host-stream.js';
 import type { Kernel } from '../../kernel/kernel.js';
+import { compileProfile } from '../../kernel/syscalls/seccomp-profile.js';
+import { SYSCALLS } from '../../kernel/syscalls/table.js';
 import type { Credentials } from '../../kernel/task/credentials.js';
 import { FileSystemContext } from '../../kernel/task/file-system-context.js';
 import { registerSpawned } from '../../kernel/task/identify.js';
@@ -20,6 +22,7 @@ import { checkPermission, MAY_EXEC } from '../../kernel/vfs/permission.js';
 import { native } from '../../native.js';
 import type { Config, ProcessConfig } from '../../oci/config.js';
 import { buildContainer, processCredentials } from './container-setup.js';
+import { kernelProfile } from './seccomp-conditions.js';
 
 /** Core files are never written, and a host's pipe handler is not run either: 1, not 0 (facts about RLIMIT_CORE). */
 const NATIVE_CORE_LIMIT = 1;
@@ -54,6 +57,8 @@ interface Prepared {
 	readonly execs: Map<string, Started>;
 	/** cgroup.procs files that each of its first processes is written to. */
 	cgroupFds: readonly number[];
+	/** The pod's, or one of its own for a seccomp profile. */
+	readonly filter: Uint8Array;
 }
 
 /** The pod's containers, as the front end names them. */
@@ -81,7 +86,7 @@ export class Containers {
 		const stdio = fds.slice(-3);
 		const container = buildContainer(this.kernel, id, config, fds.slice(0, -3));
 		this.kernel.containers.set(id, container);
-		const prepared = { container, config, stdio, init: null, execs: new Map(), cgroupFds: [] };
+		const prepared = { container, config, stdio, init: null, execs: new Map(), cgroupFds: [], filter: this.filterFor(config) };
 		// Linux finds a missing program at create: so does runc.
 		this.findProgram(container, config.process, processCredentials(config.process));
 		this.prepared.set(id, prepared);
@@ -164,7 +169,7 @@ export class Containers {
 		if (ensured < 0) throw new SetupError(`make ${name} lead to the loader: errno ${-ensured}`);
 		const { pid, failedStep } = native.spawn({
 			listener: this.listenerKey(),
-			filter: this.filter,
+			filter: prepared.filter,
 			rootFd: this.nativeRootFd,
 			cwd: NATIVE_CWD,
 			path: name,
@@ -193,6 +198,7 @@ export class Containers {
 		if (group === null) throw new SetupError('start the first process: it died at once');
 		const started: Started = { group, status: null, waiting: [] };
 		group.isSpawned = true;
+		group.oomScoreAdj = process.oomScoreAdj ?? join?.oomScoreAdj ?? 0;
 		group.spawn = { path: program, name };
 		group.onEnd = (status) => {
 			started.status = status;
@@ -203,6 +209,10 @@ export class Containers {
 			container.pidNamespaceFd = native.openNamespace(pid, 'pid');
 		}
 		return started;
+	}
+
+	private filterFor({ linux }: Config): Uint8Array {
+		return linux.seccomp === null ? this.filter : compileProfile(SYSCALLS, kernelProfile(linux.seccomp));
 	}
 
 	private listenerKey(): number {

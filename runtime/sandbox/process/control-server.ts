@@ -87,8 +87,8 @@ export class ControlServer {
 		const request = Request.decode(frame.body);
 		const { id } = request;
 		try {
-			const fields = this.call(request, frame.fds, (status) => {
-				send(Response.create({ id, status, counts: this.counts(request.wait!.containerId!) }));
+			const fields = this.call(request, frame.fds, (waitId, containerId, status) => {
+				send(Response.create({ id: waitId, status, counts: this.counts(containerId) }));
 			});
 			if (fields !== null) send(Response.create({ id, ...fields }));
 		} catch (error) {
@@ -97,15 +97,21 @@ export class ControlServer {
 		}
 	}
 
-	/** Serves one call: the response's fields, or null when `later` is to answer. */
-	private call(request: RequestMessage, fds: readonly number[], later: (status: number) => void): object | null {
+	/** Serves one call: the response's fields, or null when `ended` is to answer. */
+	private call(
+		request: RequestMessage,
+		fds: readonly number[],
+		ended: (waitId: number, containerId: string, status: number) => void,
+	): object | null {
 		const { containers } = this;
 		if (request.create) {
 			containers.create(request.create.containerId!, parseConfig(JSON.parse(request.create.config!)), fds);
 			return {};
 		}
 		if (request.start) {
-			containers.start(request.start.containerId!);
+			const { containerId, waitId } = request.start;
+			containers.start(containerId!);
+			if (waitId) containers.wait(containerId!, '', (status) => ended(waitId, containerId!, status));
 			return {};
 		}
 		if (request.exec) {
@@ -118,7 +124,8 @@ export class ControlServer {
 			return {};
 		}
 		if (request.wait) {
-			containers.wait(request.wait.containerId!, request.wait.execId ?? '', later);
+			const { containerId, execId } = request.wait;
+			containers.wait(containerId!, execId ?? '', (status) => ended(request.id, containerId!, status));
 			return null;
 		}
 		if (request.joinCgroup) {

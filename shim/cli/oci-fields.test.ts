@@ -1,0 +1,127 @@
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { type ConfigChanges, Workbench } from './testing.js';
+
+/** A test with a workbench that is cleaned up whatever happens. */
+function test(name: string, body: (t: Test, bench: Workbench) => void | Promise<void>): void {
+	t.test(name, async (t) => {
+		const bench = new Workbench();
+		t.teardown(() => bench.clean());
+		await body(t, bench);
+	});
+}
+
+/** A hook that appends its name, its argv[1], its environment's A and the state's status and id to a log. */
+function makeHook(bench: Workbench): { path: string; log: string } {
+	const path = join(bench.folder, 'hook');
+	const log = join(bench.folder, 'hooks.log');
+	const script = `#!/bin/sh\nstate=$(cat)\necho "$1 $A $(echo "$state" | sed 's/.*"id":"\\([^"]*\\)".*"status":"\\([^"]*\\)".*/\\1 \\2/')" >>${log}\n[ "$1" != fail ] || { echo on purpose >&2; exit 7; }\n`;
+	writeFileSync(path, script);
+	chmodSync(path, 0o755);
+	return { path, log };
+}
+
+test('hooks run at their points, in order, with the state on their input', async (t, bench) => {
+	const { path, log } = makeHook(bench);
+	const hook = (name: string): object => ({ path, args: ['hook', name], env: ['A=b'] });
+	const points = ['prestart', 'createRuntime', 'createContainer', 'poststart', 'poststop'];
+	const hooks = Object.fromEntries(points.map((point) => [point, [hook(point), hook(`${point}-again`)]]));
+	bench.configure(['sh', '-c', 'exit 4'], { hooks });
+	t.equal(bench.isopod(['create', 'c1']).code, 0);
+	const created = ['prestart', 'createRuntime', 'createContainer'].flatMap((name) => [
+		`${name} b c1 creating`,
+		`${name}-again b c1 creating`,
+	]);
+	t.strictSame(readFileSync(log, 'utf8').trim().split('\n'), created);
+	t.equal(bench.isopod(['delete', '-f', 'c1']).code, 0);
+	t.match(readFileSync(log, 'utf8'), /poststop b c1 stopped\npoststop-again b c1 stopped\n$/);
+	t.equal(bench.isopod(['run', 'c2']).code, 4);
+	t.match(
+		readFileSync(log, 'utf8'),
+		/poststart b c2 running\npoststart-again b c2 running\npoststop b c2 stopped\npoststop-again b c2 stopped\n$/,
+	);
+});
+
+test('a hook that fails before the start ends it with nothing left; afterwards it is only told', async (t, bench) => {
+	const { path } = makeHook(bench);
+	const fails = { path, args: ['hook', 'fail'] };
+	bench.configure(['true'], { hooks: { createRuntime: [fails] } });
+	const failed = bench.isopod(['run', 'c1']);
+	t.match(failed, { code: 1, stderr: /error running createRuntime hook #0: .*hook: exit status 7, stdout\/stderr: on purpose/ });
+	t.strictSame(bench.leftovers, []);
+	bench.configure(['sh', '-c', 'exit 3'], { hooks: { poststart: [fails], poststop: [fails] } });
+	const told = bench.isopod(['run', 'c2']);
+	t.match(told, { code: 3, stderr: /poststart hook #0.*\n.*poststop hook #0/ });
+	bench.configure(['true'], { hooks: { prestart: [{ path: '/bin/sleep', args: ['sleep', '60'], timeout: 1 }] } });
+	t.match(bench.isopod(['run', 'c3']), { code: 1, stderr: /prestart hook #0: \/bin\/sleep: it ran longer than 1 s/ });
+	bench.configure(['true'], { hooks: { prestart: [{ path: '/nothing/there' }] } });
+	t.match(bench.isopod(['run', 'c4']), { code: 1, stderr: /prestart hook #0: \/nothing\/there: ENOENT/ });
+	t.strictSame(bench.leftovers, []);
+});
+
+const seccomp = (profile: object): ConfigChanges => ({ linux: { seccomp: profile } });
+const deny = (names: string[], more: object = {}): object => ({ names, action: 'SCMP_ACT_ERRNO', ...more });
+
+test('a seccomp profile denies by call and by argument: trapped calls, and native ones', async (t, bench) => {
+	const run = (script: string, syscalls: object[], defaultAction = 'SCMP_ACT_ALLOW') =>
+		bench.run(['sh', '-c', script], seccomp({ defaultAction, architectures: ['SCMP_ARCH_X86_64'], syscalls }));
+	t.match(run('mkdir /tmp/d', [deny(['mkdir', 'mkdirat', 'no_such_call'])]), { code: 1, stderr: /Operation not permitted/ });
+	t.match(run('mkdir /tmp/d', [deny(['mkdir'], { errnoRet: 38 })]), { code: 1, stderr: /Function not implemented/ });
+	// Sleeping is native.
+	t.equal(run('sleep 0.01', [{ names: ['nanosleep', 'clock_nanosleep'], action: 'SCMP_ACT_KILL_PROCESS' }]).code, 128 + 31);
+	t.equal(run('sleep 0.01', [{ names: ['nanosleep', 'clock_nanosleep'], action: 'SCMP_ACT_TRAP' }]).code, 128 + 31);
+	t.equal(run('kill -9 $$; umask', [{ names: ['umask'], action: 'SCMP_ACT_KILL_PROCESS' }]).code, 128 + 31);
+	// umask(0077), but not umask(0022).
+	const args = [{ index: 0, value: 0o77, op: 'SCMP_CMP_EQ' }];
+	t.equal(run('umask 0022 && umask', [{ names: ['umask'], action: 'SCMP_ACT_KILL_PROCESS', args }]).stdout, '0022\n');
+	t.match(run('umask 0077', [{ names: ['umask'], action: 'SCMP_ACT_KILL_PROCESS', args }]), { code: 128 + 31, stderr: '' });
+	const notEqual = [{ index: 0, value: 0o77, op: 'SCMP_CMP_NE' }];
+	t.equal(run('umask 0022', [{ names: ['umask'], action: 'SCMP_ACT_KILL_PROCESS', args: notEqual }]).code, 128 + 31);
+	const masked = [{ index: 0, value: 0o70, valueTwo: 0o20, op: 'SCMP_CMP_MASKED_EQ' }];
+	t.equal(run('umask 0022', [{ names: ['umask'], action: 'SCMP_ACT_KILL_PROCESS', args: masked }]).code, 128 + 31);
+	const enough =
+		'read write close brk mmap munmap mprotect execve exit_group exit arch_prctl set_tid_address set_robust_list rseq prlimit64 readlink getrandom newfstatat fstat stat lstat getuid geteuid getgid getegid getpid getppid rt_sigaction rt_sigprocmask rt_sigreturn ioctl fcntl getcwd uname open openat wait4 fork clone vfork dup2 pipe prctl';
+	const allow = [{ names: enough.split(' '), action: 'SCMP_ACT_ALLOW' }];
+	t.match(run('echo on; (echo child); mkdir /tmp/d', allow, 'SCMP_ACT_ERRNO'), {
+		stdout: 'on\nchild\n',
+		stderr: /Operation not permitted/,
+	});
+	bench.configure(['true'], seccomp({ defaultAction: 'SCMP_ACT_NOTIFY' }));
+	t.match(bench.isopod(['run', 'c1']), { code: 1, stderr: /linux.seccomp.defaultAction: the action SCMP_ACT_NOTIFY is not honoured/ });
+	bench.configure(
+		['true'],
+		seccomp({ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [deny(['open'], { args: [{ index: 6, value: 0, op: 'SCMP_CMP_EQ' }] })] }),
+	);
+	t.match(bench.isopod(['run', 'c1']), { code: 1, stderr: /linux.seccomp.syscalls\[0\].args\[0\].index/ });
+});
+
+test('sysctls of the network, devices and the out-of-memory score', async (t, bench) => {
+	const before = readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8');
+	bench.configure(['sleep', '1000'], {
+		linux: {
+			sysctl: { 'net.ipv4.ip_unprivileged_port_start': '123' },
+			devices: [
+				{ path: '/dev/null', type: 'c', major: 1, minor: 3, fileMode: 0o600, uid: 5 },
+				{ path: '/dev/deep/zero', type: 'c', major: 1, minor: 5 },
+			],
+		},
+		process: { oomScoreAdj: 321 },
+	});
+	t.equal(bench.leave(['run', '-d', 'c1']), 0);
+	const { pid } = bench.state('c1');
+	t.equal(bench.hostRun(['nsenter', '-t', `${pid}`, '-n', 'cat', '/proc/sys/net/ipv4/ip_unprivileged_port_start']), '123\n');
+	t.equal(readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8'), before, "the host's own is as it was");
+	t.equal(bench.isopod(['exec', 'c1', 'stat', '-c', '%a %u %t:%T', '/dev/null', '/dev/deep/zero']).stdout, '600 5 1:3\n666 0 1:5\n');
+	t.equal(bench.isopod(['exec', 'c1', 'sh', '-c', 'head -c 3 /dev/deep/zero | wc -c']).stdout.trim(), '3');
+	t.equal(bench.isopod(['exec', 'c1', 'cat', '/proc/self/oom_score_adj', '/proc/1/oom_score_adj']).stdout, '321\n321\n');
+	const [guest] = JSON.parse(bench.isopod(['ps', '-f', 'json', 'c1']).stdout) as number[];
+	t.equal(readFileSync(`/proc/${guest}/oom_score_adj`, 'latin1'), '321\n', 'for the host, too');
+	bench.configure(['true'], { linux: { sysctl: { 'net.ipv4.no_such': '1' } } });
+	t.match(bench.isopod(['run', 'c2']), { code: 1, stderr: /Set linux.sysctl.net.ipv4.no_such to "1": ENOENT/ });
+	bench.configure(['true'], { linux: { sysctl: { 'net/../kernel/core_pattern': '1' } } });
+	t.match(bench.isopod(['run', 'c2']), { code: 1, stderr: /only those of the network namespace/ });
+	bench.configure(['true'], { linux: { devices: [{ path: '/dev/sda', type: 'b', major: 8, minor: 0 }] } });
+	t.match(bench.isopod(['run', 'c2']), { code: 1, stderr: /the guest kernel has no device b 8:0 \(\/dev\/sda\)/ });
+	t.notOk(existsSync(join(bench.root, 'c2')));
+});
