@@ -7,4 +7,5 @@ export const programCases: readonly ConformanceCase[] = [
 	{ name: 'pipe-timer', script: '/mnt/bin/pipe-timer; echo $?' },
 	{ name: 'pipe-timer-restart', script: '/mnt/bin/pipe-timer restart; echo $?' },
 	{ name: 'errno-table', script: '/mnt/bin/errno-table; echo $?' },
+	{ name: 'errno-order', script: '/mnt/bin/errno-order; echo $?' },
 ];

@@ -21,11 +21,11 @@ import { pathText } from '../vfs/path-text.js';
 import { dropChild, pathWalk, WALK_FOLLOW } from '../vfs/path-walk.js';
 import { checkPermission, checkRemove, MAY_EXEC, MAY_WRITE } from '../vfs/permission.js';
 import { instantiate, newGid } from './file-open.js';
-import { checkWritable, type Place, placeArgument, resolveTarget, walkArgument } from './paths.js';
+import { checkWritable, isDots, lookupPlace, type Place, parentArgument, placeArgument, resolveTarget, walkArgument } from './paths.js';
 
 /** May a name be made here? The directory's permission and mount. The place must be free (EEXIST). */
 function checkCreate(task: Task, place: Place): number {
-	if (place.entry === null && (place.name === '.' || place.name === '..' || place.name === '/')) return -EEXIST;
+	if (isDots(place.name)) return -EEXIST;
 	if (place.entry?.inode != null) return -EEXIST;
 	const { directory } = place;
 	if (directory.mount.isReadOnly) return -EROFS;
@@ -121,13 +121,14 @@ export function sysLink(task: Task, trap: Trap): number {
 export function sysLinkat(task: Task, trap: Trap): number {
 	const flags = trap.uint(4);
 	if ((flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
-	if ((flags & AT_EMPTY_PATH) !== 0 && !hasCapability(task.credentials, CAP_DAC_READ_SEARCH)) return -ENOENT;
 	return link(task, trap.int(0), trap.size(1), trap.int(2), trap.size(3), flags);
 }
 
 function link(task: Task, oldDirfd: number, oldAddress: number, newDirfd: number, newAddress: number, flags: number): number {
 	const target = resolveTarget(task, oldDirfd, oldAddress, (flags & AT_SYMLINK_FOLLOW) !== 0 ? WALK_FOLLOW : 0, flags);
 	if (typeof target === 'number') return target;
+	// By descriptor alone: only for who could have opened the file by some path (linkat(2)).
+	if (target.description !== null && !hasCapability(task.credentials, CAP_DAC_READ_SEARCH)) return -ENOENT;
 	const from = target.path;
 	if (from === null) return -EXDEV;
 	const inode = from.dentry.inode!;
@@ -160,14 +161,18 @@ export function sysUnlinkat(task: Task, trap: Trap): number {
 }
 
 function unlink(task: Task, dirfd: number, address: number): number {
-	const place = placeArgument(task, dirfd, address);
+	const parent = parentArgument(task, dirfd, address);
+	if (typeof parent === 'number') return parent;
+	if (isDots(parent.name)) return -EISDIR;
+	const readOnly = checkWritable(parent.directory);
+	if (readOnly < 0) return readOnly;
+	const place = lookupPlace(parent);
 	if (typeof place === 'number') return place;
-	if (place.name === '.' || place.name === '..' || place.name === '/') return -EISDIR;
 	const inode = place.entry?.inode ?? null;
 	if (inode === null) return -ENOENT;
 	if (place.hasTrailingSlash) return inode.isDirectory ? -EISDIR : -ENOTDIR;
 	const { directory } = place;
-	const denied = checkWritable(directory) || checkRemove(directory.dentry.inode!, inode, task.credentials);
+	const denied = checkRemove(directory.dentry.inode!, inode, task.credentials);
 	if (denied < 0) return denied;
 	if (inode.isDirectory) return -EISDIR;
 	if (place.entry!.mountCount > 0) return -EBUSY;
@@ -178,15 +183,19 @@ function unlink(task: Task, dirfd: number, address: number): number {
 }
 
 function rmdir(task: Task, dirfd: number, address: number): number {
-	const place = placeArgument(task, dirfd, address);
+	const parent = parentArgument(task, dirfd, address);
+	if (typeof parent === 'number') return parent;
+	if (parent.name === '.') return -EINVAL;
+	if (parent.name === '..') return -ENOTEMPTY;
+	if (parent.name === '/') return -EBUSY;
+	const readOnly = checkWritable(parent.directory);
+	if (readOnly < 0) return readOnly;
+	const place = lookupPlace(parent);
 	if (typeof place === 'number') return place;
-	if (place.name === '.') return -EINVAL;
-	if (place.name === '..') return -ENOTEMPTY;
-	if (place.name === '/') return -EBUSY;
 	const inode = place.entry?.inode ?? null;
 	if (inode === null) return -ENOENT;
 	const { directory } = place;
-	const denied = checkWritable(directory) || checkRemove(directory.dentry.inode!, inode, task.credentials);
+	const denied = checkRemove(directory.dentry.inode!, inode, task.credentials);
 	if (denied < 0) return denied;
 	if (!inode.isDirectory) return -ENOTDIR;
 	if (place.entry!.mountCount > 0) return -EBUSY;
@@ -216,19 +225,22 @@ function rename(task: Task, oldDirfd: number, oldAddress: number, newDirfd: numb
 	if ((flags & RENAME_WHITEOUT) !== 0) return -EINVAL;
 	const isExchange = (flags & RENAME_EXCHANGE) !== 0;
 	if (isExchange && (flags & RENAME_NOREPLACE) !== 0) return -EINVAL;
-	const from = placeArgument(task, oldDirfd, oldAddress);
-	if (typeof from === 'number') return from;
-	const to = placeArgument(task, newDirfd, newAddress);
-	if (typeof to === 'number') return to;
-	if (from.directory.mount !== to.directory.mount) return -EXDEV;
-	for (const place of [from, to]) {
-		if (place.name !== '.' && place.name !== '..' && place.name !== '/') continue;
-		return place === to && (flags & RENAME_NOREPLACE) !== 0 ? -EEXIST : -EBUSY;
-	}
-	const readOnly = checkWritable(from.directory);
+	// Both directories are found before either name is looked up.
+	const oldPlace = parentArgument(task, oldDirfd, oldAddress);
+	if (typeof oldPlace === 'number') return oldPlace;
+	const newPlace = parentArgument(task, newDirfd, newAddress);
+	if (typeof newPlace === 'number') return newPlace;
+	if (oldPlace.directory.mount !== newPlace.directory.mount) return -EXDEV;
+	if (isDots(oldPlace.name)) return -EBUSY;
+	if (isDots(newPlace.name)) return (flags & RENAME_NOREPLACE) !== 0 ? -EEXIST : -EBUSY;
+	const readOnly = checkWritable(oldPlace.directory);
 	if (readOnly < 0) return readOnly;
+	const from = lookupPlace(oldPlace);
+	if (typeof from === 'number') return from;
 	const inode = from.entry?.inode ?? null;
 	if (inode === null) return -ENOENT;
+	const to = lookupPlace(newPlace);
+	if (typeof to === 'number') return to;
 	const replaced = to.entry?.inode ?? null;
 	if (replaced !== null && (flags & RENAME_NOREPLACE) !== 0) return -EEXIST;
 	if (replaced === null && isExchange) return -ENOENT;

@@ -33,7 +33,7 @@ export function sysPread64(task: Task, trap: Trap): number {
 	const description = task.file(trap.int(0));
 	const position = trap.long(3);
 	if (position < 0) return -EINVAL;
-	if (description === null) return -EBADF;
+	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
 	if (!description.isSeekable) return -ESPIPE;
 	if (!description.isReadable) return -EBADF;
 	const error = ioVector.single(task.tid, trap.size(1), trap.size(2));
@@ -45,7 +45,7 @@ export function sysPwrite64(task: Task, trap: Trap): number {
 	const description = task.file(trap.int(0));
 	const position = trap.long(3);
 	if (position < 0) return -EINVAL;
-	if (description === null) return -EBADF;
+	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
 	if (!description.isSeekable) return -ESPIPE;
 	if (!description.isWritable) return -EBADF;
 	const error = ioVector.single(task.tid, trap.size(1), trap.size(2));
@@ -92,7 +92,7 @@ function vectorAt(task: Task, trap: Trap, isWrite: boolean, position: number, fl
 	const description = task.file(trap.int(0));
 	const isAtOffset = mayUseOffset && position === -1;
 	if (position < 0 && !isAtOffset) return -EINVAL;
-	if (description === null) return -EBADF;
+	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
 	if ((flags & ~RWF_SUPPORTED) !== 0) return -EOPNOTSUPP;
 	if (!isAtOffset && !description.isSeekable) return -ESPIPE;
 	if (!(isWrite ? description.isWritable : description.isReadable)) return -EBADF;
@@ -163,7 +163,7 @@ export function sysFallocate(task: Task, trap: Trap): number {
 	const description = task.file(trap.int(0));
 	const offset = trap.long(2);
 	const length = trap.long(3);
-	if (description === null) return -EBADF;
+	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
 	if (offset < 0 || length <= 0) return -EINVAL;
 	if (!description.isWritable) return -EBADF;
 	if (description.inode.isDirectory) return -EISDIR;

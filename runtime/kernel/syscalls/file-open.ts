@@ -106,6 +106,8 @@ export function sysOpenat2(task: Task, trap: Trap): number {
 }
 
 function openArgument(task: Task, dirfd: number, address: number, flags: number, mode: number, walkFlags: number): number {
+	const invalid = checkFlags(flags);
+	if (invalid < 0) return invalid;
 	const path = copyInPath(task.tid, address);
 	if (typeof path === 'number') return path;
 	let start = startOf(task, dirfd, path);
@@ -122,12 +124,20 @@ function openArgument(task: Task, dirfd: number, address: number, flags: number,
 	return fd;
 }
 
+/** Flags that contradict each other: EINVAL before the path is looked at. */
+function checkFlags(flags: number): number {
+	if ((flags & O_PATH) !== 0) return 0;
+	if ((flags & O_TMPFILE_BIT) !== 0) {
+		return (flags & O_DIRECTORY) === 0 || (flags & O_ACCMODE) === O_RDONLY || (flags & O_CREAT) !== 0 ? -EINVAL : 0;
+	}
+	return (flags & (O_CREAT | O_DIRECTORY)) === (O_CREAT | O_DIRECTORY) ? -EINVAL : 0;
+}
+
 /** Opens `path`: a description with one reference, -errno, or BLOCKED (a fifo's peer). */
 export function open(task: Task, start: Path, path: string, openFlags: number, mode: number, walkFlags: number): FileDescription | number {
 	let flags = openFlags | O_LARGEFILE;
 	if ((flags & O_PATH) !== 0) flags &= O_PATH_FLAGS;
 	if ((flags & O_TMPFILE_BIT) !== 0) return openUnnamed(task, start, path, flags, mode, walkFlags);
-	if ((flags & (O_CREAT | O_DIRECTORY)) === (O_CREAT | O_DIRECTORY)) return -EINVAL;
 	const follow = (flags & O_NOFOLLOW) === 0 && (flags & (O_CREAT | O_EXCL)) !== (O_CREAT | O_EXCL);
 	let isCreated = false;
 	if ((flags & O_CREAT) !== 0) {
@@ -160,10 +170,13 @@ function checkOpen(task: Task, path: Path, inode: Inode, flags: number): number 
 	if ((flags & O_TRUNC) !== 0) want |= MAY_WRITE;
 	const isDevice = inode.type === S_IFCHR || inode.type === S_IFBLK;
 	if (isDevice && (path.mount.flags & MS_NODEV) !== 0) return -EACCES;
-	if (isWriting && !isDevice && path.mount.isReadOnly && (inode.isRegular || inode.isDirectory)) return -EROFS;
+	// A mount's being read-only is found out by truncation before permission is looked at, by opening for writing after it.
+	const isReadOnly = inode.isRegular && path.mount.isReadOnly;
+	if (isReadOnly && (flags & O_TRUNC) !== 0) return -EROFS;
 	const denied = checkPermission(inode, want, task.credentials);
 	if (denied < 0) return denied;
 	if ((flags & O_NOATIME) !== 0 && !isOwnerOrCapable(inode, task.credentials)) return -EPERM;
+	if (isReadOnly && isWriting) return -EROFS;
 	if ((flags & O_TRUNC) !== 0 && inode.isRegular) return inode.truncate(0);
 	return 0;
 }
@@ -177,9 +190,9 @@ function walkOrCreate(task: Task, start: Path, text: string, flags: number, mode
 		if (links > 40) return -ELOOP;
 		const error = pathWalk.walk(task, from, path, walkFlags | WALK_PARENT);
 		if (error < 0) return error;
-		if (pathWalk.last === '.' || pathWalk.last === '..' || pathWalk.last === '/') return -EISDIR;
+		if (pathWalk.last === '.' || pathWalk.last === '..' || pathWalk.last === '/') return (flags & O_EXCL) !== 0 ? -EEXIST : -EISDIR;
 		if (pathWalk.hasTrailingSlash) return -EISDIR;
-		const place = placeHere(false);
+		const place = placeHere();
 		if (typeof place === 'number') return place;
 		const { directory, name } = place;
 		const inode = place.entry?.inode ?? null;
@@ -237,7 +250,6 @@ export function instantiate(directory: Dentry, name: string, negative: Dentry | 
 
 /** O_TMPFILE. */
 function openUnnamed(task: Task, start: Path, path: string, flags: number, mode: number, walkFlags: number): FileDescription | number {
-	if ((flags & O_DIRECTORY) === 0 || (flags & O_ACCMODE) === O_RDONLY || (flags & O_CREAT) !== 0) return -EINVAL;
 	const error = pathWalk.walk(task, start, path, walkFlags | WALK_FOLLOW);
 	if (error < 0) return error;
 	const directory = pathWalk.path;

@@ -348,11 +348,11 @@ const times = { atimeSec: 0, atimeNsec: UTIME_NOW, mtimeSec: 0, mtimeNsec: UTIME
 
 /** utimensat(2). */
 export function sysUtimensat(task: Task, trap: Trap): number {
-	const flags = trap.uint(3);
-	if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
 	const error = copyInTimespecs(task, trap.size(2));
 	if (error < 0) return error;
 	if (times.atimeNsec === UTIME_OMIT && times.mtimeNsec === UTIME_OMIT) return 0;
+	const flags = trap.uint(3);
+	if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
 	// futimens(3): no path at all.
 	const target = resolveTarget(
 		task,
@@ -418,12 +418,12 @@ function copyInTimespecs(task: Task, address: number): number {
 	times.atimeNsec = get64(8);
 	times.mtimeSec = get64(16);
 	times.mtimeNsec = get64(24);
-	for (const nsec of [times.atimeNsec, times.mtimeNsec]) if (!isNsec(nsec) && nsec !== UTIME_NOW && nsec !== UTIME_OMIT) return -EINVAL;
 	return 0;
 }
 
 function setTimes(task: Task, target: Target | number): number {
 	if (typeof target === 'number') return target;
+	for (const nsec of [times.atimeNsec, times.mtimeNsec]) if (!isNsec(nsec) && nsec !== UTIME_NOW && nsec !== UTIME_OMIT) return -EINVAL;
 	const inode = target.path?.dentry.inode ?? target.description!.inode;
 	const readOnly = target.path === null ? 0 : checkWritable(target.path);
 	if (readOnly < 0) return readOnly;
@@ -441,8 +441,15 @@ function setTimes(task: Task, target: Target | number): number {
 const XATTR_NAME_MAX = 255;
 const XATTR_SIZE_MAX = 65536;
 
-function byPath(task: Task, trap: Trap, walkFlags: number): Target | number {
-	return resolveTarget(task, AT_FDCWD, trap.size(0), walkFlags, 0);
+/** Finds a call's file, once its other arguments have been looked at. */
+type Resolver = (task: Task, trap: Trap) => Target | number;
+
+function byPath(task: Task, trap: Trap): Target | number {
+	return resolveTarget(task, AT_FDCWD, trap.size(0), WALK_FOLLOW, 0);
+}
+
+function byLink(task: Task, trap: Trap): Target | number {
+	return resolveTarget(task, AT_FDCWD, trap.size(0), 0, 0);
 }
 
 function byDescriptor(task: Task, trap: Trap): Target | number {
@@ -472,10 +479,11 @@ function checkAttribute(task: Task, target: Target, name: string, want: number):
 	return checkPermission(inode, want, task.credentials);
 }
 
-function getxattr(task: Task, trap: Trap, target: Target | number): number {
-	if (typeof target === 'number') return target;
+function getxattr(task: Task, trap: Trap, resolve: Resolver): number {
 	const name = attributeName(task, trap.size(1));
 	if (typeof name === 'number') return name;
+	const target = resolve(task, trap);
+	if (typeof target === 'number') return target;
 	const denied = checkAttribute(task, target, name, MAY_READ);
 	if (denied < 0) return denied;
 	const value = inodeOf(target).getxattr(name);
@@ -487,8 +495,7 @@ function getxattr(task: Task, trap: Trap, target: Target | number): number {
 	return error < 0 ? error : value.length;
 }
 
-function setxattr(task: Task, trap: Trap, target: Target | number): number {
-	if (typeof target === 'number') return target;
+function setxattr(task: Task, trap: Trap, resolve: Resolver): number {
 	const flags = trap.uint(4);
 	if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) !== 0) return -EINVAL;
 	const name = attributeName(task, trap.size(1));
@@ -498,11 +505,14 @@ function setxattr(task: Task, trap: Trap, target: Target | number): number {
 	const value = Buffer.alloc(size);
 	const fault = copyInBytes(task.tid, trap.size(2), value, 0, size);
 	if (fault < 0) return fault;
+	const target = resolve(task, trap);
+	if (typeof target === 'number') return target;
 	const denied = checkAttribute(task, target, name, MAY_WRITE);
 	return denied < 0 ? denied : inodeOf(target).setxattr(name, value, flags);
 }
 
-function listxattr(task: Task, trap: Trap, target: Target | number): number {
+function listxattr(task: Task, trap: Trap, resolve: Resolver): number {
+	const target = resolve(task, trap);
 	if (typeof target === 'number') return target;
 	const names = inodeOf(target).listxattr();
 	if (typeof names === 'number') return names;
@@ -514,24 +524,25 @@ function listxattr(task: Task, trap: Trap, target: Target | number): number {
 	return error < 0 ? error : bytes.length;
 }
 
-function removexattr(task: Task, trap: Trap, target: Target | number): number {
-	if (typeof target === 'number') return target;
+function removexattr(task: Task, trap: Trap, resolve: Resolver): number {
 	const name = attributeName(task, trap.size(1));
 	if (typeof name === 'number') return name;
+	const target = resolve(task, trap);
+	if (typeof target === 'number') return target;
 	const denied = checkAttribute(task, target, name, MAY_WRITE);
 	return denied < 0 ? denied : inodeOf(target).removexattr(name);
 }
 
 /** getxattr(2) and its siblings. */
-export const sysGetxattr = (task: Task, trap: Trap): number => getxattr(task, trap, byPath(task, trap, WALK_FOLLOW));
-export const sysLgetxattr = (task: Task, trap: Trap): number => getxattr(task, trap, byPath(task, trap, 0));
-export const sysFgetxattr = (task: Task, trap: Trap): number => getxattr(task, trap, byDescriptor(task, trap));
-export const sysSetxattr = (task: Task, trap: Trap): number => setxattr(task, trap, byPath(task, trap, WALK_FOLLOW));
-export const sysLsetxattr = (task: Task, trap: Trap): number => setxattr(task, trap, byPath(task, trap, 0));
-export const sysFsetxattr = (task: Task, trap: Trap): number => setxattr(task, trap, byDescriptor(task, trap));
-export const sysListxattr = (task: Task, trap: Trap): number => listxattr(task, trap, byPath(task, trap, WALK_FOLLOW));
-export const sysLlistxattr = (task: Task, trap: Trap): number => listxattr(task, trap, byPath(task, trap, 0));
-export const sysFlistxattr = (task: Task, trap: Trap): number => listxattr(task, trap, byDescriptor(task, trap));
-export const sysRemovexattr = (task: Task, trap: Trap): number => removexattr(task, trap, byPath(task, trap, WALK_FOLLOW));
-export const sysLremovexattr = (task: Task, trap: Trap): number => removexattr(task, trap, byPath(task, trap, 0));
-export const sysFremovexattr = (task: Task, trap: Trap): number => removexattr(task, trap, byDescriptor(task, trap));
+export const sysGetxattr = (task: Task, trap: Trap): number => getxattr(task, trap, byPath);
+export const sysLgetxattr = (task: Task, trap: Trap): number => getxattr(task, trap, byLink);
+export const sysFgetxattr = (task: Task, trap: Trap): number => getxattr(task, trap, byDescriptor);
+export const sysSetxattr = (task: Task, trap: Trap): number => setxattr(task, trap, byPath);
+export const sysLsetxattr = (task: Task, trap: Trap): number => setxattr(task, trap, byLink);
+export const sysFsetxattr = (task: Task, trap: Trap): number => setxattr(task, trap, byDescriptor);
+export const sysListxattr = (task: Task, trap: Trap): number => listxattr(task, trap, byPath);
+export const sysLlistxattr = (task: Task, trap: Trap): number => listxattr(task, trap, byLink);
+export const sysFlistxattr = (task: Task, trap: Trap): number => listxattr(task, trap, byDescriptor);
+export const sysRemovexattr = (task: Task, trap: Trap): number => removexattr(task, trap, byPath);
+export const sysLremovexattr = (task: Task, trap: Trap): number => removexattr(task, trap, byLink);
+export const sysFremovexattr = (task: Task, trap: Trap): number => removexattr(task, trap, byDescriptor);

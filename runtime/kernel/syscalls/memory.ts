@@ -1,5 +1,6 @@
 import { native } from '../../native.js';
 import { EACCES, EBADF, EINVAL, ENODEV, ENOMEM, EPERM } from '../abi/errno.js';
+import { O_PATH } from '../abi/fcntl.js';
 import {
 	MADV_COLD,
 	MADV_MERGEABLE,
@@ -22,6 +23,8 @@ import { LENT_CURRENT, LENT_NONE, LENT_STALE } from '../vfs/descriptor-table.js'
 import type { FileDescription } from '../vfs/file-description.js';
 import { MS_NOEXEC } from '../vfs/mount.js';
 
+const PAGE_BYTES = 4096;
+
 /**
  * mmap(2) of a file. The inode is checked here, then a descriptor with the description's own rights is lent at the guest's own number and the
  * host maps it. Anonymous mappings are native, but for huge pages of the host's pool.
@@ -31,7 +34,9 @@ export function sysMmap(task: Task, trap: Trap): number {
 	if ((flags & MAP_ANONYMOUS) !== 0) return (flags & MAP_HUGETLB) !== 0 ? -ENOMEM : -EINVAL;
 	const fd = trap.int(4);
 	const description = task.file(fd);
-	if (description === null) return -EBADF;
+	if (trap.long(5) % PAGE_BYTES !== 0) return -EINVAL;
+	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
+	if (trap.size(1) === 0) return -EINVAL;
 	const error = checkMapping(description, flags, trap.uint(2));
 	if (error < 0) return error;
 	// Words 8 and 9 hold the whole descriptor argument: the host looks at its low half only, as Linux does.
@@ -47,8 +52,8 @@ function checkMapping(description: FileDescription, flags: number, prot: number)
 	const type = flags & MAP_TYPE;
 	if (type !== MAP_PRIVATE && type !== MAP_SHARED && type !== MAP_SHARED_VALIDATE) return -EINVAL;
 	if ((flags & MAP_HUGETLB) !== 0) return -EINVAL;
-	if (!description.isReadable) return -EACCES;
 	if (type !== MAP_PRIVATE && (prot & PROT_WRITE) !== 0 && !description.isWritable) return -EACCES;
+	if (!description.isReadable) return -EACCES;
 	if ((prot & PROT_EXEC) !== 0 && description.path !== null && (description.path.mount.flags & MS_NOEXEC) !== 0) return -EPERM;
 	if (description.inode.isDirectory) return -ENODEV;
 	return 0;

@@ -9,7 +9,8 @@ import { pathWalk, WALK_PARENT } from '../vfs/path-walk.js';
 
 /** Where a path argument starts: the root for absolute ones, the working directory, or the directory `dirfd`. Errors: EBADF, ENOTDIR. */
 export function startOf(task: Task, dirfd: number, path: string): Path | number {
-	if (dirfd === AT_FDCWD || path.charCodeAt(0) === 47) return task.fs.cwd;
+	// An empty path is ENOENT before the descriptor is looked at.
+	if (dirfd === AT_FDCWD || path === '' || path.charCodeAt(0) === 47) return task.fs.cwd;
 	const description = task.file(dirfd);
 	if (description === null) return -EBADF;
 	if (description.path === null || description.path.dentry.inode?.isDirectory !== true) return -ENOTDIR;
@@ -60,33 +61,46 @@ export function resolveTarget(task: Task, dirfd: number, address: number, walkFl
 	return target;
 }
 
-/** Walks to the parent of a path argument: 0, and `pathWalk.dentry`, `.mount`, `.last` are set; or -errno. */
-export function walkParentArgument(task: Task, dirfd: number, address: number): number {
-	return walkArgument(task, dirfd, address, WALK_PARENT);
-}
-
 /** Where a name is made, removed or renamed: captured from `pathWalk`, which the next walk overwrites. */
-export interface Place {
+export interface Parent {
 	readonly directory: Path;
 	readonly name: string;
 	readonly hasTrailingSlash: boolean;
-	/** What the name leads to now; its inode is null if nothing. */
+}
+
+/** A place whose name has been looked up. */
+export interface Place extends Parent {
+	/** What the name leads to now; its inode is null if nothing. Null for "." and ".." and "/". */
 	readonly entry: Dentry | null;
 }
 
-/** The place of a path argument's last component, looked up; -errno. For "." and ".." and "/" `entry` is null. */
+/** Walks to the parent of a path argument, whose last component is not looked up yet; or -errno. */
+export function parentArgument(task: Task, dirfd: number, address: number): Parent | number {
+	const error = walkArgument(task, dirfd, address, WALK_PARENT);
+	return error < 0 ? error : { directory: pathWalk.path, name: pathWalk.last, hasTrailingSlash: pathWalk.hasTrailingSlash };
+}
+
+/** Not a name: ".", ".." or "/". */
+export function isDots(name: string): boolean {
+	return name === '.' || name === '..' || name === '/';
+}
+
+/** The place of a path argument's last component, looked up; -errno. */
 export function placeArgument(task: Task, dirfd: number, address: number): Place | number {
-	const error = walkParentArgument(task, dirfd, address);
-	return error < 0 ? error : placeHere(false);
+	const error = walkArgument(task, dirfd, address, WALK_PARENT);
+	return error < 0 ? error : placeHere();
 }
 
 /** The place that `pathWalk` stopped at. */
-export function placeHere(isOpening: boolean): Place | number {
-	const directory = pathWalk.path;
-	const { last: name, hasTrailingSlash } = pathWalk;
-	if (name === '.' || name === '..' || name === '/') return { directory, name, hasTrailingSlash, entry: null };
+export function placeHere(): Place | number {
+	return lookupPlace({ directory: pathWalk.path, name: pathWalk.last, hasTrailingSlash: pathWalk.hasTrailingSlash });
+}
+
+/** Looks a parent's name up. In a deleted directory it has no entry. */
+export function lookupPlace({ directory, name, hasTrailingSlash }: Parent): Place | number {
+	if (isDots(name)) return { directory, name, hasTrailingSlash, entry: null };
 	const entry = pathWalk.lookup(directory.dentry, name);
-	if (typeof entry === 'number') return entry === -ENOENT && !isOpening ? { directory, name, hasTrailingSlash, entry: null } : entry;
+	if (typeof entry === 'number') return entry === -ENOENT ? { directory, name, hasTrailingSlash, entry: null } : entry;
 	return { directory, name, hasTrailingSlash, entry };
 }
 

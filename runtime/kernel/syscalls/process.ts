@@ -21,7 +21,7 @@ import {
 	CLONE_VM,
 	CSIGNAL,
 } from '../abi/clone-flags.js';
-import { EINVAL, ENOSYS, EPERM } from '../abi/errno.js';
+import { EINVAL, ENOENT, ENOSYS, EPERM } from '../abi/errno.js';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../abi/fcntl.js';
 import { SIGCHLD } from '../abi/signal-numbers.js';
 import { CONTINUE } from '../task/blocked.js';
@@ -111,9 +111,10 @@ function spawnedExec(task: Task): number {
 export function sysExecveat(task: Task, trap: Trap): number {
 	const dirfd = trap.int(0);
 	const flags = trap.uint(4);
-	if ((flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) !== 0) return -EINVAL;
 	const path = copyInPath(task.tid, trap.size(1));
 	if (typeof path === 'number') return path;
+	if (path === '' && (flags & AT_EMPTY_PATH) === 0) return -ENOENT;
+	if ((flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) !== 0) return -EINVAL;
 	const start = startOf(task, dirfd, path);
 	if (typeof start === 'number') return start;
 	if ((flags & AT_EMPTY_PATH) !== 0 || (!path.startsWith('/') && dirfd !== AT_FDCWD)) return -ENOSYS;

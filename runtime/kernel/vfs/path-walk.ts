@@ -91,7 +91,7 @@ export class PathWalk {
 			if (isLast && stopAtParent) {
 				this.last = name;
 				this.hasTrailingSlash = hasSlash;
-				return name.length > NAME_MAX ? -ENAMETOOLONG : 0;
+				return 0;
 			}
 			const follow = !isLast || hasSlash || (this.flags & WALK_FOLLOW) !== 0;
 			const error = this.step(name, follow);
