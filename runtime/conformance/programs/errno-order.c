@@ -145,25 +145,17 @@ static void descriptor(const char *what, int fd) {
 	printf("descriptor %s\n", what);
 	SHOW(poll(&q, 1, 0) < 0 ? -1 : q.revents);
 	SHOW(write(fd, b, 0));
-	SHOW(write(fd, NULL, -1L));
-	SHOW(writev(fd, &v, 0));
-	SHOW(readv(fd, &v, 0));
-	SHOW(readv(fd, BAD, 1));
 	SHOW(pread(fd, b, 0, 0));
 	SHOW(pread(fd, BAD, 4, 0));
 	SHOW(pwrite(fd, BAD, 1, 0));
 	SHOW(pwrite(fd, b, 1, -1));
 	SHOW(pwrite(fd, b, 0, 0));
 	SHOW(preadv(fd, &v, 1, -2));
-	SHOW(preadv(fd, &v, 0, 0));
 	SHOW(syscall(SYS_preadv2, fd, &v, 1, 0, 0, 0x1000));
-	SHOW(syscall(SYS_pwritev2, fd, &v, 0, 0, 0, 0x1000));
+	SHOW(syscall(SYS_pwritev2, fd, &v, 1, 0, 0, 0x1000));
 	SHOW(lseek(fd, 0, SEEK_SET));
 	SHOW(lseek(fd, 0, SEEK_END) < 0);
-	SHOW(lseek(fd, 0, SEEK_DATA));
-	SHOW(lseek(fd, 0, SEEK_HOLE));
 	SHOW(lseek(fd, 1L << 40, SEEK_DATA));
-	SHOW(lseek(fd, -1, SEEK_CUR));
 	SHOW(lseek(fd, 0, 5));
 	SHOW(lseek(fd, 0, -1));
 	SHOW(ftruncate(fd, -1));
@@ -177,9 +169,6 @@ static void descriptor(const char *what, int fd) {
 	SHOW(fsync(fd));
 	SHOW(fdatasync(fd));
 	SHOW(syncfs(fd));
-	SHOW(sync_file_range(fd, 0, 0, 0));
-	SHOW(sync_file_range(fd, 0, 0, 99));
-	SHOW(sync_file_range(fd, -1, 0, 0));
 	SHOW(readahead(fd, 0, 10));
 	SHOW(syscall(SYS_fadvise64, fd, 0, 0, 0));
 	SHOW(syscall(SYS_fadvise64, fd, 0, -1, 0));
@@ -194,7 +183,6 @@ static void descriptor(const char *what, int fd) {
 	SHOW(fstatat(fd, "x", &s, 0));
 	SHOW(fstatat(fd, "/", &s, 0));
 	SHOW(flock(fd, LOCK_SH | LOCK_NB)); flock(fd, LOCK_UN);
-	SHOW(flock(fd, 99));
 	SHOW(fcntl(fd, F_SETLK, &l));
 	SHOW(fcntl(fd, F_SETLK, &r));
 	SHOW(fcntl(fd, F_SETLK, &w));
@@ -222,16 +210,8 @@ static void descriptor(const char *what, int fd) {
 	SHOW(fgetxattr(fd, "user.none", b, 10));
 	SHOW(fsetxattr(fd, "user.none", b, 1, 9));
 	SHOW(fremovexattr(fd, "bogus.none"));
-	SHOW(flistxattr(fd, NULL, 0));
-	SHOW(futimens(fd, NULL));
-	SHOW(copy_file_range(fd, NULL, file, NULL, 1, 0));
-	SHOW(copy_file_range(file, NULL, fd, NULL, 1, 0));
-	SHOW(copy_file_range(fd, &minus, file, NULL, 1, 0));
-	SHOW(copy_file_range(fd, NULL, file, NULL, 1, 9));
-	SHOW(sendfile(file, fd, NULL, 0));
 	SHOW(sendfile(file, fd, &minus, 1));
 	SHOW(sendfile(fd, file, NULL, 0));
-	SHOW(sendfile(fd, file, BAD, 1));
 	SHOW(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e));
 	SHOW(epoll_ctl(ep, EPOLL_CTL_MOD, fd, BAD));
 	SHOW(epoll_ctl(ep, 9, fd, &e));
@@ -248,8 +228,6 @@ static void descriptor(const char *what, int fd) {
 	SHOW(unlinkat(fd, "x", 0));
 	SHOW(mkdirat(fd, "", 0));
 	SHOW(readlinkat(fd, "", b, 10));
-	SHOW(linkat(fd, "", AT_FDCWD, "file", AT_EMPTY_PATH));
-	SHOW(syscall(SYS_execveat, fd, "x", NULL, NULL, 0));
 	close(file); close(ep); close(fd);
 }
 
@@ -275,6 +253,11 @@ int main(void) {
 		"/etc/nothing/", "/etc/.", deep256, "/dev/null", "/dev/null/"};
 	paths(names, sizeof names / sizeof *names);
 	restore();
+	SHOW(lseek(open("file", O_RDONLY), 0, SEEK_DATA));
+	SHOW(lseek(open("dir", O_RDONLY), 0, SEEK_DATA));
+	SHOW(lseek(open("/etc/passwd", O_RDONLY), 0, SEEK_DATA));
+	SHOW(lseek(open("/etc/passwd", O_RDONLY), 0, SEEK_HOLE) > 0);
+	SHOW(lseek(open("/etc/passwd", O_RDONLY), 1L << 40, SEEK_HOLE));
 	descriptor("closed", 700);
 	descriptor("-1", -1);
 	descriptor("O_PATH file", opened(O_PATH));
@@ -306,7 +289,7 @@ int main(void) {
 	close(open("secret/file", O_CREAT, 0600));
 	SHOW(setresgid(1000, 1000, 1000));
 	SHOW(setresuid(1000, 1000, 1000));
-	const char *const own[] = {"file", "dir", "dir/x", "open/root's", "secret/file", "new", "/etc/passwd", "/etc/shadow", "/etc/nothing", "/etc", "/root/x", "/proc/1/status"};
+	const char *const own[] = {"file", "dir", "dir/x", "open/root's", "secret/file", "new", "/etc/passwd", "/etc/shadow", "/etc/nothing", "/etc", "/root/x"};
 	paths(own, sizeof own / sizeof *own);
 	fflush(stdout);
 }

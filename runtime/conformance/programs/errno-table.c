@@ -45,7 +45,10 @@ static void paths(const char *p) {
 	SHOW(mkfifo(p, 0600));
 	SHOW(chdir(p));
 	SHOW(chdir("/tmp/work"));
-	if (p[0] != '/') SHOW(unlink(p));
+	SHOW(open(p, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) < 0 ? -1 : 0);
+	SHOW(rename(p, name256));
+	SHOW(rmdir(p));
+	SHOW(unlink(p));
 	close(3); close(4); close(5); close(6);
 }
 
@@ -59,12 +62,15 @@ static void descriptors(int fd) {
 	SHOW(read(fd, b, 0));
 	SHOW(write(fd, BAD, 1));
 	SHOW(pread(fd, b, 1, -1));
+	SHOW(pwrite(fd, b, 0, 0));
+	SHOW(fallocate(fd, 0, 0, 0));
 	SHOW(readv(fd, v, 2));
 	SHOW(readv(fd, &n, 1));
 	SHOW(readv(fd, v, -1));
 	SHOW(readv(fd, v, 1025));
 	SHOW(lseek(fd, -5, SEEK_SET));
 	SHOW(lseek(fd, 0, 99));
+	SHOW(lseek(fd, 1 << 30, SEEK_DATA));
 	SHOW(fstat(fd, &s));
 	SHOW(syscall(SYS_fstat, fd, BAD));
 	SHOW(ftruncate(fd, -1));
@@ -84,6 +90,7 @@ static void descriptors(int fd) {
 	SHOW(syscall(SYS_getdents64, fd, b, sizeof b) > 0);
 	SHOW(syscall(SYS_getdents64, fd, b, 1));
 	SHOW(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 1));
+	SHOW(mmap(NULL, 0, PROT_READ, MAP_PRIVATE, fd, 0));
 	SHOW(posix_fadvise(fd, 0, 0, 99));
 	SHOW(openat(fd, "x", O_RDONLY));
 	SHOW(fstatat(fd, "", &s, 0));

@@ -9,7 +9,7 @@ import {
 	RENAME_NOREPLACE,
 	RENAME_WHITEOUT,
 } from '../abi/fcntl.js';
-import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID, S_ISVTX } from '../abi/stat-constants.js';
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID, S_ISUID, S_ISVTX } from '../abi/stat-constants.js';
 import { type Credentials, hasCapability } from '../task/credentials.js';
 import type { Task } from '../task/task.js';
 import { copyInPath, copyOut, scratch } from '../trap/guest-memory.js';
@@ -19,7 +19,7 @@ import type { Inode } from '../vfs/inode.js';
 import type { Path } from '../vfs/path.js';
 import { pathText } from '../vfs/path-text.js';
 import { dropChild, pathWalk, WALK_FOLLOW } from '../vfs/path-walk.js';
-import { checkPermission, checkRemove, MAY_EXEC, MAY_WRITE } from '../vfs/permission.js';
+import { checkPermission, checkRemove, isOwnerOrCapable, MAY_EXEC, MAY_READ, MAY_WRITE } from '../vfs/permission.js';
 import { instantiate, newGid } from './file-open.js';
 import { checkWritable, isDots, lookupPlace, type Place, parentArgument, placeArgument, resolveTarget, walkArgument } from './paths.js';
 
@@ -135,12 +135,22 @@ function link(task: Task, oldDirfd: number, oldAddress: number, newDirfd: number
 	const place = placeArgument(task, newDirfd, newAddress);
 	if (typeof place === 'number') return place;
 	if (place.hasTrailingSlash && place.entry?.inode == null) return -ENOENT;
+	if (isDots(place.name) || place.entry?.inode != null) return -EEXIST;
+	if (place.directory.mount.isReadOnly) return -EROFS;
+	if (place.directory.mount !== from.mount) return -EXDEV;
+	if (!mayLink(task.credentials, inode)) return -EPERM;
 	const denied = checkCreate(task, place);
 	if (denied < 0) return denied;
-	if (place.directory.mount !== from.mount && place.directory.mount.fs !== inode.fs) return -EXDEV;
 	if (inode.isDirectory) return -EPERM;
 	const error = place.directory.dentry.inode!.link(place.name, inode);
 	return error < 0 ? error : finishCreate(place, inode);
+}
+
+/** Who doesn't own a file may link to it only if it is harmless: plain, no set-id program, readable and writable (proc(5), protected_hardlinks). */
+function mayLink(credentials: Credentials, inode: Inode): boolean {
+	if (isOwnerOrCapable(inode, credentials)) return true;
+	const isSetId = (inode.mode & S_ISUID) !== 0 || (inode.mode & (S_ISGID | 0o010)) === (S_ISGID | 0o010);
+	return inode.isRegular && !isSetId && checkPermission(inode, MAY_READ | MAY_WRITE, credentials) === 0;
 }
 
 /** unlink(2). */

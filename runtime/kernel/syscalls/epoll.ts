@@ -95,12 +95,12 @@ export function sysEpollPwait2(task: Task, trap: Trap): number {
 }
 
 function wait(task: Task, trap: Trap, timeoutNs: number): number {
+	const epoll = task.file(trap.int(0));
+	if (epoll === null || (epoll.flags & O_PATH) !== 0) return -EBADF;
 	const maximum = trap.int(2);
 	if (maximum <= 0 || maximum > EPOLL_MAX_EVENTS) return -EINVAL;
 	const address = trap.size(1);
 	if (address + maximum * EPOLL_EVENT_BYTES > TASK_SIZE) return -EFAULT;
-	const epoll = task.file(trap.int(0));
-	if (epoll === null || (epoll.flags & O_PATH) !== 0) return -EBADF;
 	if (!(epoll instanceof Epoll)) return -EINVAL;
 	const count = epoll.deliver(task, address, maximum);
 	if (count !== 0 || timeoutNs === 0 || trap.hasTimedOut) return count;

@@ -191,6 +191,7 @@ export function sysFlock(task: Task, trap: Trap): number {
 	const operation = trap.int(1) & ~LOCK_NB;
 	const type = operation === LOCK_SH ? F_RDLCK : operation === LOCK_EX ? F_WRLCK : operation === LOCK_UN ? F_UNLCK : -1;
 	if (type === -1) return -EINVAL;
+	if (type !== F_UNLCK && !description.isReadable && !description.isWritable) return -EBADF;
 	const locks = locksOf(description);
 	const result = locks.setWhole(description, type);
 	return result === -EAGAIN && (trap.int(1) & LOCK_NB) === 0 ? task.blockOn(locks.waiters) : result;

@@ -1,5 +1,6 @@
 import { EBADF, EFBIG, EINVAL, EISDIR, ENODEV, EOPNOTSUPP, ESPIPE } from '../abi/errno.js';
 import { AT_FDCWD, O_PATH, SEEK_END } from '../abi/fcntl.js';
+import { S_IFIFO } from '../abi/stat-constants.js';
 import type { Task } from '../task/task.js';
 import { copyOut, ioVector, scratch, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
@@ -93,11 +94,11 @@ function vectorAt(task: Task, trap: Trap, isWrite: boolean, position: number, fl
 	const isAtOffset = mayUseOffset && position === -1;
 	if (position < 0 && !isAtOffset) return -EINVAL;
 	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
-	if ((flags & ~RWF_SUPPORTED) !== 0) return -EOPNOTSUPP;
 	if (!isAtOffset && !description.isSeekable) return -ESPIPE;
 	if (!(isWrite ? description.isWritable : description.isReadable)) return -EBADF;
 	const error = ioVector.vector(task.tid, trap.size(1), trap.int(2));
 	if (error < 0) return error;
+	if ((flags & ~RWF_SUPPORTED) !== 0) return -EOPNOTSUPP;
 	if (!isWrite) return description.read(task, ioVector, isAtOffset ? AT_OFFSET : position);
 	if ((flags & RWF_APPEND) !== 0) description.seek(0, SEEK_END);
 	return description.write(task, ioVector, isAtOffset ? AT_OFFSET : position);
@@ -130,7 +131,7 @@ export function sysSync(task: Task): number {
 /** syncfs(2). */
 export function sysSyncfs(task: Task, trap: Trap): number {
 	const description = task.file(trap.int(0));
-	return description === null ? -EBADF : description.inode.fs.sync();
+	return description === null || (description.flags & O_PATH) !== 0 ? -EBADF : description.inode.fs.sync();
 }
 
 /** ftruncate(2). */
@@ -153,10 +154,15 @@ export function sysTruncate(task: Task, trap: Trap): number {
 	const inode = path.dentry.inode!;
 	if (inode.isDirectory) return -EISDIR;
 	if (!inode.isRegular) return -EINVAL;
-	const denied = checkWritable(path) || checkPermission(inode, MAY_WRITE, task.credentials);
+	const denied = checkPermission(inode, MAY_WRITE, task.credentials) || checkWritable(path);
 	if (denied < 0) return denied;
 	return length > Number.MAX_SAFE_INTEGER ? -EFBIG : inode.truncate(length);
 }
+
+const FALLOC_FL_KEEP_SIZE = 1;
+const FALLOC_FL_PUNCH_HOLE = 2;
+/** Every mode of fallocate(2) but the undocumented one. */
+const FALLOC_MODES = 0x7b;
 
 /** fallocate(2). */
 export function sysFallocate(task: Task, trap: Trap): number {
@@ -165,18 +171,20 @@ export function sysFallocate(task: Task, trap: Trap): number {
 	const length = trap.long(3);
 	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
 	if (offset < 0 || length <= 0) return -EINVAL;
+	const mode = trap.uint(1);
+	if ((mode & ~FALLOC_MODES) !== 0 || (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) === FALLOC_FL_PUNCH_HOLE) return -EOPNOTSUPP;
 	if (!description.isWritable) return -EBADF;
 	if (description.inode.isDirectory) return -EISDIR;
-	if (!description.inode.isRegular) return description.isSeekable ? -ENODEV : -ESPIPE;
+	if (!description.inode.isRegular) return description.inode.type === S_IFIFO ? -ESPIPE : -ENODEV;
 	if (offset + length > Number.MAX_SAFE_INTEGER) return -EFBIG;
-	return description.fallocate(trap.uint(1), offset, length);
+	return description.fallocate(mode, offset, length);
 }
 
 /** fadvise64(2), readahead(2): hints that the host's page cache does without. */
 export function sysFadvise64(task: Task, trap: Trap): number {
 	const description = task.file(trap.int(0));
 	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
-	if (!description.isSeekable && !description.inode.isRegular) return -ESPIPE;
+	if (description.inode.type === S_IFIFO) return -ESPIPE;
 	return trap.uint(3) > 5 ? -EINVAL : 0;
 }
 

@@ -354,6 +354,7 @@ export function sysUtimensat(task: Task, trap: Trap): number {
 	const flags = trap.uint(3);
 	if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
 	// futimens(3): no path at all.
+	if (trap.size(1) === 0 && ((task.file(trap.int(0))?.flags ?? 0) & O_PATH) !== 0) return -EBADF;
 	const target = resolveTarget(
 		task,
 		trap.int(0),
@@ -474,7 +475,11 @@ function checkAttribute(task: Task, target: Target, name: string, want: number):
 		const readOnly = checkWritable(target.path);
 		if (readOnly < 0) return readOnly;
 	}
-	if (!name.startsWith('user.')) return -EOPNOTSUPP;
+	if (!name.startsWith('user.')) {
+		// Names that belong to the system are no matter of the file's permission.
+		if (/^(security|system|trusted)\./.test(name)) return -EOPNOTSUPP;
+		return checkPermission(inode, want, task.credentials) || -EOPNOTSUPP;
+	}
 	if (!inode.isRegular && !inode.isDirectory) return want === MAY_WRITE ? -EPERM : -ENODATA;
 	return checkPermission(inode, want, task.credentials);
 }

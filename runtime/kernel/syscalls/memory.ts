@@ -1,5 +1,5 @@
 import { native } from '../../native.js';
-import { EACCES, EBADF, EINVAL, ENODEV, ENOMEM, EPERM } from '../abi/errno.js';
+import { EACCES, EBADF, EINVAL, ENODEV, ENOMEM, EOVERFLOW, EPERM } from '../abi/errno.js';
 import { O_PATH } from '../abi/fcntl.js';
 import {
 	MADV_COLD,
@@ -7,6 +7,7 @@ import {
 	MADV_PAGEOUT,
 	MADV_UNMERGEABLE,
 	MAP_ANONYMOUS,
+	MAP_FIXED,
 	MAP_HUGETLB,
 	MAP_PRIVATE,
 	MAP_SHARED,
@@ -24,6 +25,8 @@ import type { FileDescription } from '../vfs/file-description.js';
 import { MS_NOEXEC } from '../vfs/mount.js';
 
 const PAGE_BYTES = 4096;
+/** What a process can address. */
+const TASK_BYTES = 2 ** 47 - PAGE_BYTES;
 
 /**
  * mmap(2) of a file. The inode is checked here, then a descriptor with the description's own rights is lent at the guest's own number and the
@@ -36,7 +39,10 @@ export function sysMmap(task: Task, trap: Trap): number {
 	const description = task.file(fd);
 	if (trap.long(5) % PAGE_BYTES !== 0) return -EINVAL;
 	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
-	if (trap.size(1) === 0) return -EINVAL;
+	const length = trap.size(1);
+	if (length === 0 || ((flags & MAP_FIXED) !== 0 && trap.size(0) % PAGE_BYTES !== 0)) return -EINVAL;
+	if (length > TASK_BYTES) return -ENOMEM;
+	if (trap.long(5) < 0) return -EOVERFLOW;
 	const error = checkMapping(description, flags, trap.uint(2));
 	if (error < 0) return error;
 	// Words 8 and 9 hold the whole descriptor argument: the host looks at its low half only, as Linux does.

@@ -1,5 +1,5 @@
 import { EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE } from '../abi/errno.js';
-import { F_GETPIPE_SZ, F_SETPIPE_SZ, F_UNLCK, O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY } from '../abi/fcntl.js';
+import { F_GETPIPE_SZ, F_SETPIPE_SZ, F_UNLCK, O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY } from '../abi/fcntl.js';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll-constants.js';
 import { S_IFIFO, S_IFSOCK } from '../abi/stat-constants.js';
 import { WaitQueue } from '../event/wait-queue.js';
@@ -46,11 +46,13 @@ export abstract class FileDescription {
 	) {}
 
 	get isReadable(): boolean {
-		const mode = this.flags & O_ACCMODE;
-		return mode !== O_WRONLY && (this.flags & O_PATH) === 0;
+		// The access mode 3 gives neither right (open(2)).
+		const mode = this.flags & (O_ACCMODE | O_PATH);
+		return mode === O_RDONLY || mode === O_RDWR;
 	}
 	get isWritable(): boolean {
-		return (this.flags & O_ACCMODE) !== O_RDONLY && (this.flags & O_PATH) === 0;
+		const mode = this.flags & (O_ACCMODE | O_PATH);
+		return mode === O_WRONLY || mode === O_RDWR;
 	}
 	get isNonBlocking(): boolean {
 		return (this.flags & O_NONBLOCK) !== 0;
