@@ -9,7 +9,9 @@ import { nodeLibraries } from './node-libraries.js';
 
 const MOUNT_ATTR_IDMAP = 0x00100000;
 const MOUNT_ATTR_RDONLY = 1;
+const MOUNT_ATTR_NOEXEC = 8;
 const MS_RDONLY = 1;
+const MS_NOEXEC = 8;
 
 export interface Launched {
 	/** The sandbox process, a child of the caller. */
@@ -83,10 +85,13 @@ export function openTrees(config: Config, rootfs: string, bundle: string, sandbo
 	if (userNamespace < 0) throw HostError.errno(`Open the user namespace of the sandbox process ${sandboxPid}`, -userNamespace);
 	const trees: number[] = [];
 	try {
-		trees.push(openTree(rootfs, false, true, userNamespace));
+		trees.push(openTree(rootfs, 0, true, userNamespace));
 		for (const mount of config.mounts) {
+			if (mount.type !== 'bind') continue;
+			// A lent file is mapped by the host, which looks at its own mount when a mapping is made executable, then or later.
 			const isReadOnly = (mount.flags & MS_RDONLY) !== 0;
-			if (mount.type === 'bind') trees.push(openTree(resolve(bundle, mount.source), isReadOnly, mount.isRecursive, userNamespace));
+			const attributes = (isReadOnly ? MOUNT_ATTR_RDONLY : 0) | ((mount.flags & MS_NOEXEC) !== 0 ? MOUNT_ATTR_NOEXEC : 0);
+			trees.push(openTree(resolve(bundle, mount.source), attributes, mount.isRecursive, userNamespace));
 		}
 		return trees;
 	} catch (error) {
@@ -104,10 +109,10 @@ export function sealRoot(config: Config, rootFd: number): void {
 	if (error < 0) throw HostError.errno('Make the root read-only', -error);
 }
 
-function openTree(path: string, isReadOnly: boolean, isRecursive: boolean, userNamespace: number): number {
+function openTree(path: string, attributes: number, isRecursive: boolean, userNamespace: number): number {
 	const fd = native.cloneTree(path, isRecursive);
 	if (fd < 0) throw HostError.errno(`Clone the mount of ${path}`, -fd);
-	const error = native.setMountAttributes(fd, MOUNT_ATTR_IDMAP | (isReadOnly ? MOUNT_ATTR_RDONLY : 0), 0, userNamespace, isRecursive);
+	const error = native.setMountAttributes(fd, MOUNT_ATTR_IDMAP | attributes, 0, userNamespace, isRecursive);
 	if (error >= 0) return fd;
 	native.close(fd);
 	throw HostError.errno(`Map the ids of ${path} (does its file system support idmapped mounts?)`, -error);
