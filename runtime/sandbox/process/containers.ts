@@ -158,15 +158,10 @@ export class Containers {
 		const cookie = this.kernel.forks.newCookie();
 		const files = new DescriptorTable();
 		const maximum = this.kernel.maxDescriptors;
-		for (let fd = 0; fd < 3; fd++) {
-			const description = new HostStream(this.kernel, stdio[fd]!, fd === 0 ? O_RDONLY : stdio[fd] === stdio[0] ? O_RDWR : O_WRONLY);
-			// As runc does, so that the user can open its /dev/stdout again.
-			description.inode.chown(process.user.uid, -1);
-			files.add(description, false, 3);
-		}
 		const name = process.args[0]!.startsWith('/') ? process.args[0]! : pathName(program);
 		const ensured = this.kernel.nativeRoot.ensure(name);
 		if (ensured < 0) throw new SetupError(`make ${name} lead to the loader: errno ${-ensured}`);
+		const directory = this.directory(container, process, credentials);
 		const { pid, failedStep } = native.spawn({
 			listener: this.listenerKey(),
 			filter: prepared.filter,
@@ -191,11 +186,17 @@ export class Containers {
 		if (pid < 0) throw new SetupError(`start the first process: ${failedStep ?? 'spawn'}: errno ${-pid}`);
 		// It is stopped before its first instruction.
 		enterCgroup(prepared.cgroupFds, pid);
-		const root = container.rootPath;
-		const fs = new FileSystemContext(root, this.directory(container, process, credentials), process.user.umask);
+		const fs = new FileSystemContext(container.rootPath, directory, process.user.umask);
 		const inheritance = { container, parentPid: 0, parent: null, files, fs, limits, credentials };
 		const group = registerSpawned(this.kernel, pid, cookie, inheritance);
 		if (group === null) throw new SetupError('start the first process: it died at once');
+		// Nothing fails from here on: until now the descriptors were the caller's to close, now they close with the process's table.
+		for (let fd = 0; fd < 3; fd++) {
+			const description = new HostStream(this.kernel, stdio[fd]!, fd === 0 ? O_RDONLY : stdio[fd] === stdio[0] ? O_RDWR : O_WRONLY);
+			// As runc does, so that the user can open its /dev/stdout again.
+			description.inode.chown(process.user.uid, -1);
+			files.add(description, false, 3);
+		}
 		const started: Started = { group, status: null, waiting: [] };
 		group.isSpawned = true;
 		group.oomScoreAdj = process.oomScoreAdj ?? join?.oomScoreAdj ?? 0;
