@@ -54,17 +54,24 @@ int main(int argc, char **argv)
 	symlink("../../../../../../etc/passwd", "/tmp/out");
 	if (strcmp(argv[1], "path") == 0) {
 		pthread_create(&thread, 0, rewrite, 0);
-		for (int i = 0; i < 6000; i++) {
+		// Won means that one call site reached different files, so that the string really changed under the calls.
+		int is_open_won = 0, is_exec_won = 0, failed = 0;
+		ino_t first = 0;
+		for (int i = 0; i < 6000 || (!is_open_won && i < 200000); i++) {
 			struct stat status;
 			int fd = open(shared, O_RDONLY);
 			if (fd >= 0) {
 				opened++;
 				if (!is_own(fd)) escapes++;
+				if (fstat(fd, &status) == 0) {
+					if (first == 0) first = status.st_ino;
+					else if (first != status.st_ino) is_open_won = 1;
+				}
 				close(fd);
 			}
 			if (stat("/etc/passwd", &status) == 0) escapes++;
 		}
-		for (int i = 0; i < 150; i++) {
+		for (int i = 0; i < 150 || (!is_exec_won && i < 5000); i++) {
 			pid_t child = vfork();
 			if (child == 0) {
 				char *args[] = {"prog", "child", "hostile-marker", 0}, *env[] = {0};
@@ -74,9 +81,14 @@ int main(int argc, char **argv)
 			int ended;
 			waitpid(child, &ended, 0);
 			if (WIFEXITED(ended) && WEXITSTATUS(ended) == 7) executed++;
-			else if (!WIFEXITED(ended) || WEXITSTATUS(ended) != 8) escapes++;
+			else if (WIFEXITED(ended) && WEXITSTATUS(ended) == 8) failed++;
+			else escapes++;
+			is_exec_won = executed > 0 && failed > 0;
 		}
-		if (executed == 0 || opened == 0) printf("the race never hit: %d opened, %d executed\n", opened, executed);
+		if (!is_open_won || !is_exec_won) {
+			printf("the race was never won: %d opened, %d executed, %d not executed\n", opened, executed, failed);
+			return 3;
+		}
 		is_done = 1;
 		pthread_join(thread, 0);
 	} else {
