@@ -1,7 +1,7 @@
 // C programs for tests: compiled statically, each the only program of a root of its own.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ContainerResult, checkoutRoot, runContainer } from '../testing/container.js';
@@ -15,6 +15,8 @@ export interface ProgramRoot {
 /** Compiles `programs/NAME.c` into a root of its own. */
 export function makeProgramRoot(name: string): ProgramRoot {
 	const path = mkdtempSync(join(tmpdir(), 'isopod-hostile-'));
+	// So that a program that gives up its ids still finds itself.
+	chmodSync(path, 0o755);
 	for (const folder of ['bin', 'tmp', 'proc', 'dev']) mkdirSync(join(path, folder));
 	const source = join(checkoutRoot, 'runtime/hostile/programs', `${name}.c`);
 	try {
@@ -27,10 +29,15 @@ export function makeProgramRoot(name: string): ProgramRoot {
 }
 
 /** Runs `programs/NAME.c` in the guest kernel, on a writable root that is removed afterwards. */
-export async function runProgram(name: string, args: readonly string[], timeoutMs: number): Promise<ContainerResult> {
+export async function runProgram(
+	name: string,
+	args: readonly string[],
+	timeoutMs: number,
+	capabilities: readonly string[] = [],
+): Promise<ContainerResult> {
 	const root = makeProgramRoot(name);
 	try {
-		return await runContainer({ root: root.path, isReadonly: false, args: ['/bin/prog', ...args], capabilities: [], timeoutMs });
+		return await runContainer({ root: root.path, isReadonly: false, args: ['/bin/prog', ...args], capabilities, timeoutMs });
 	} finally {
 		root.remove();
 	}

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import t from 'tap';
+import { defaultCapabilities } from '../testing/container.js';
 import { runProgram } from './hostile-program.js';
 
 /** What Linux gives an unprivileged process, or a kernel that was built without the call. */
@@ -81,6 +82,19 @@ t.test('folders renamed while they are walked lead nowhere outside of the root',
 	const ended = await runProgram('races', ['rename'], 60_000);
 	t.equal(ended.stdout.toString(), 'held\n', ended.log);
 });
+
+const ESCAPES: readonly (readonly [name: string, shows: string])[] = [
+	['lent', 'execveat of a descriptor that is natively open executes what the guest kernel says, or nothing'],
+	['plan', 'a forged plan trap, also after a failed exec of a set-uid program, gains no credentials'],
+	['proc', 'links in /proc lead nowhere outside of the root, its settings are not written, numbers of host processes are nobody'],
+];
+for (const [name, shows] of ESCAPES) {
+	t.test(shows, async (t) => {
+		const ended = await runProgram('escapes', [name], 30_000, defaultCapabilities);
+		t.equal(ended.stdout.toString(), 'held\n', ended.log);
+		t.equal(ended.status, 0);
+	});
+}
 
 t.test('a neighbour counts on while other containers attack', async (t) => {
 	const [neighbour] = await Promise.all([

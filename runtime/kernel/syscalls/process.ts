@@ -115,6 +115,7 @@ export function sysExecveat(task: Task, trap: Trap): number {
 	if (typeof path === 'number') return path;
 	if (path === '' && (flags & AT_EMPTY_PATH) === 0) return -ENOENT;
 	if ((flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) !== 0) return -EINVAL;
+	if (path === '') return -ENOSYS;
 	const start = startOf(task, dirfd, path);
 	if (typeof start === 'number') return start;
 	if ((flags & AT_EMPTY_PATH) !== 0 || (!path.startsWith('/') && dirfd !== AT_FDCWD)) return -ENOSYS;
