@@ -72,6 +72,7 @@ static void forged_plan(void)
 		pid_t child = fork();
 		if (child == 0) {
 			long result;
+			syscall(SYS_execve, "/bin/prog", args, env);
 			register long buffer __asm__("rdi") = (long)plan, size __asm__("rsi") = sizeof plan;
 			__asm__ volatile("mov $0x680000010008, %%rcx; call *%%rcx" : "=a"(result) : "a"(NR_PLAN), "r"(buffer), "r"(size) : "rcx", "r11", "memory");
 			_exit(result == -ENOSYS ? 0 : 1);
