@@ -14,7 +14,14 @@ namespace isopod {
 static_assert(sizeof(struct sock_filter) == 8);
 
 // What a word of the rules means as an action. `kSignal` is SIGSYS.
-enum class FilterAction : uint32_t { kNative = 0, kTrap = 1, kErrno = 2, kKillProcess = 3, kKillThread = 4, kSignal = 5 };
+enum class FilterAction : uint32_t {
+  kNative = 0,
+  kTrap = 1,
+  kErrno = 2,
+  kKillProcess = 3,
+  kKillThread = 4,
+  kSignal = 5
+};
 
 enum class FilterCondition : uint32_t {
   kMaskedEqual = 0,
