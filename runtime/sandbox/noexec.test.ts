@@ -31,7 +31,7 @@ test('mmap(), mprotect() and execve() of a noexec mount', async (t) => {
 	const folder = mkdtempSync(join(tmpdir(), 'isopod-noexec-'));
 	t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 	writeFileSync(join(folder, 'script'), '#!/bin/sh\nexit 3\n', { mode: 0o755 });
-	const { stdout, stderr } = await runContainer({
+	const { status, stdout, stderr, log } = await runContainer({
 		root: rootfsPath('full'),
 		isReadonly: true,
 		args: ['python3', '-c', PROGRAM],
@@ -45,6 +45,6 @@ test('mmap(), mprotect() and execve() of a noexec mount', async (t) => {
 	t.same(
 		stdout.toString().trim().split('\n'),
 		['/mnt mmap EPERM', '/mnt mprotect EACCES', '/mnt exec 13', '/media mmap ok', '/media mprotect ok', '/media exec 3'],
-		stderr.toString(),
+		`status ${status}: ${stderr}${log}`,
 	);
 });
