@@ -9,6 +9,7 @@ import { FileDescription } from '../vfs/file-description.js';
 const COUNTER_BYTES = 8;
 const WORD = 0x1_0000_0000;
 const WORD_MAX = 0xffff_ffff;
+let nextId = 0;
 const bytes = new Uint8Array(COUNTER_BYTES);
 const view = new DataView(bytes.buffer);
 
@@ -17,6 +18,8 @@ export class EventFd extends FileDescription {
 	private low: number;
 	private high = 0;
 	private readonly isSemaphore: boolean;
+	/** Tells one from another in fdinfo. */
+	private readonly id = nextId++;
 
 	constructor(initial: number, eventFlags: number, statusFlags: number) {
 		super(null, sharedAnonymousInode, O_RDWR | statusFlags);
@@ -26,6 +29,11 @@ export class EventFd extends FileDescription {
 
 	override get anonymousText(): string {
 		return 'anon_inode:[eventfd]';
+	}
+
+	override get infoText(): string {
+		const count = (BigInt(this.high) * BigInt(WORD) + BigInt(this.low)).toString(16).padStart(16, ' ');
+		return `eventfd-count: ${count}\neventfd-id: ${this.id}\neventfd-semaphore: ${this.isSemaphore ? 1 : 0}\n`;
 	}
 
 	override read(task: Task, vector: IoVector): number {

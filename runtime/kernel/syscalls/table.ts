@@ -155,6 +155,7 @@ import {
 	sysUname,
 } from './system.js';
 import { sysAlarm, sysGetitimer, sysSetitimer } from './timer.js';
+import { sysTimerfdCreate, sysTimerfdGettime, sysTimerfdSettime } from './timerfd.js';
 
 /**
  * Every system call of amd64: how it arrives, who answers it, how much of it is there. The dispatch array, the filter, names in logs and
@@ -657,11 +658,11 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 280, name: 'utimensat', lane: 'trapped', support: 'full', handler: sysUtimensat },
 	{ number: 281, name: 'epoll_pwait', lane: 'trapped', support: 'full', handler: sysEpollPwait, restart: 'never' },
 	{ number: 282, name: 'signalfd', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 283, name: 'timerfd_create', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 283, name: 'timerfd_create', lane: 'trapped', support: 'full', handler: sysTimerfdCreate },
 	{ number: 284, name: 'eventfd', lane: 'trapped', support: 'full', handler: sysEventfd },
 	{ number: 285, name: 'fallocate', lane: 'trapped', support: 'partial', note: 'as the host file system has it', handler: sysFallocate },
-	{ number: 286, name: 'timerfd_settime', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 287, name: 'timerfd_gettime', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 286, name: 'timerfd_settime', lane: 'trapped', support: 'full', handler: sysTimerfdSettime },
+	{ number: 287, name: 'timerfd_gettime', lane: 'trapped', support: 'full', handler: sysTimerfdGettime },
 	{ number: 288, name: 'accept4', lane: 'trapped', support: 'full', handler: sysAccept4 },
 	{ number: 289, name: 'signalfd4', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 290, name: 'eventfd2', lane: 'trapped', support: 'full', handler: sysEventfd2 },

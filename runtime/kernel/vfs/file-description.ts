@@ -133,6 +133,11 @@ export abstract class FileDescription {
 		return type === S_IFIFO ? `pipe:[${ino}]` : type === S_IFSOCK ? `socket:[${ino}]` : 'anon_inode:[file]';
 	}
 
+	/** What a kind of object adds to /proc/PID/fdinfo/N, proc_pid_fdinfo(5): whole lines. */
+	get infoText(): string {
+		return '';
+	}
+
 	/** Emits entries from `offset` on until the sink is full or the end: 0, or -errno; `offset` says where to go on. */
 	readDirectory(_task: Task, _sink: DirectorySink): number {
 		return -ENOTDIR;

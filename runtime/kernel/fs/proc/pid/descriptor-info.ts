@@ -9,5 +9,5 @@ export function descriptorInfo(group: ThreadGroup, fd: number): string | number 
 	if (description === null) return -ENOENT;
 	const flags = description.flags | (group.files.isCloseOnExec(fd) ? O_CLOEXEC : 0);
 	const mount = description.path?.mount ?? anonymousMount(description.inode);
-	return `pos:\t${description.offset}\nflags:\t0${(flags >>> 0).toString(8)}\nmnt_id:\t${mount.id}\nino:\t${description.inode.ino}\n`;
+	return `pos:\t${description.offset}\nflags:\t0${(flags >>> 0).toString(8)}\nmnt_id:\t${mount.id}\nino:\t${description.inode.ino}\n${description.infoText}`;
 }
