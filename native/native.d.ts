@@ -292,6 +292,9 @@ export declare function setxattrFd(fd: number, name: string, value: Uint8Array, 
 export declare function listxattrFd(fd: number, buffer: Uint8Array): number;
 export declare function removexattrFd(fd: number, name: string): number;
 export declare function memfdCreate(name: string, flags: number): number;
+/** fcntl(2) F_ADD_SEALS and F_GET_SEALS of a memory file. */
+export declare function addSeals(fd: number, seals: number): number;
+export declare function getSeals(fd: number): number;
 /** pipe2(O_CLOEXEC|O_NONBLOCK) of the host, into `fds`. */
 export declare function pipe(fds: Int32Array): number;
 export declare function setNonBlocking(fd: number, isNonBlocking: boolean): number;

@@ -331,6 +331,17 @@ int64_t MemfdCreate(Arguments& arguments) {
   return name.error() != 0 ? -name.error() : NewDescriptor(memfd_create(name.c_str(), flags | MFD_CLOEXEC));
 }
 
+int64_t AddSeals(Arguments& arguments) {
+  const int fd = arguments.Int32(0);
+  const uint32_t seals = arguments.Uint32(1);
+  return arguments.ok() ? ResultOf(fcntl(fd, F_ADD_SEALS, seals)) : 0;
+}
+
+int64_t GetSeals(Arguments& arguments) {
+  const int fd = arguments.Int32(0);
+  return arguments.ok() ? ResultOf(fcntl(fd, F_GET_SEALS)) : 0;
+}
+
 int64_t Pipe(Arguments& arguments) {
   const std::span<int32_t> fds = arguments.Int32s(0);
   if (!arguments.ok()) return 0;
@@ -445,6 +456,8 @@ constexpr Export kExports[] = {
     {"listxattrFd", Numeric<ListXAttrFd>},
     {"removexattrFd", Numeric<RemoveXAttrFd>},
     {"memfdCreate", Numeric<MemfdCreate>},
+    {"addSeals", Numeric<AddSeals>},
+    {"getSeals", Numeric<GetSeals>},
     {"pipe", Numeric<Pipe>},
     {"setNonBlocking", Numeric<SetNonBlocking>},
     {"setCloseOnExec", Numeric<SetCloseOnExec>},

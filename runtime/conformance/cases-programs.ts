@@ -7,6 +7,7 @@ export const programCases: readonly ConformanceCase[] = [
 	{ name: 'pipe-timer', script: '/mnt/bin/pipe-timer; echo $?' },
 	{ name: 'pipe-timer-restart', script: '/mnt/bin/pipe-timer restart; echo $?' },
 	{ name: 'timerfd', script: '/mnt/bin/timerfd; echo $?' },
+	{ name: 'memfd', script: '/mnt/bin/memfd; echo $?' },
 	{ name: 'errno-table', script: '/mnt/bin/errno-table; echo $?' },
 	{ name: 'errno-order', script: '/mnt/bin/errno-order; echo $?' },
 ];

@@ -9,6 +9,7 @@ import {
 	O_CREAT,
 	O_DIRECTORY,
 	O_EXCL,
+	O_LARGEFILE,
 	O_NOATIME,
 	O_NOFOLLOW,
 	O_PATH,
@@ -58,8 +59,6 @@ const O_PATH_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 const O_TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY;
 /** Every flag that openat2(2) knows; open(2) ignores the others. */
 const VALID_OPEN_FLAGS = 0o37777703 | O_PATH | O_TMPFILE;
-/** A 64-bit process opens large files always. */
-const O_LARGEFILE = 0o100000;
 
 /** open(2). */
 export function sysOpen(task: Task, trap: Trap): number {
@@ -135,6 +134,7 @@ function checkFlags(flags: number): number {
 
 /** Opens `path`: a description with one reference, -errno, or BLOCKED (a fifo's peer). */
 export function open(task: Task, start: Path, path: string, openFlags: number, mode: number, walkFlags: number): FileDescription | number {
+	// A 64-bit process opens large files always.
 	let flags = openFlags | O_LARGEFILE;
 	if ((flags & O_PATH) !== 0) flags &= O_PATH_FLAGS;
 	if ((flags & O_TMPFILE_BIT) !== 0) return openUnnamed(task, start, path, flags, mode, walkFlags);

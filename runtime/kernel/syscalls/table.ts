@@ -107,6 +107,7 @@ import {
 	sysUtimensat,
 	sysUtimes,
 } from './file-stat.js';
+import { sysMemfdCreate } from './memfd.js';
 import { sysMadvise, sysMmap, sysMsync } from './memory.js';
 import {
 	ARCH_PRCTL,
@@ -734,7 +735,7 @@ export const SYSCALLS: readonly Syscall[] = [
 		support: 'full',
 		native: 'Reads the clock, the counter of the caller, or randomness; sleeps.',
 	},
-	{ number: 319, name: 'memfd_create', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 319, name: 'memfd_create', lane: 'trapped', support: 'partial', note: 'no huge pages', handler: sysMemfdCreate },
 	{ number: 320, name: 'kexec_file_load', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{ number: 321, name: 'bpf', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{

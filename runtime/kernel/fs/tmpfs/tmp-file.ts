@@ -1,5 +1,5 @@
-import { EACCES, EINVAL } from '../../abi/errno.js';
-import { O_ACCMODE, O_WRONLY, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from '../../abi/fcntl.js';
+import { EACCES, EINVAL, EPERM } from '../../abi/errno.js';
+import { F_ADD_SEALS, F_GET_SEALS, O_ACCMODE, O_WRONLY, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from '../../abi/fcntl.js';
 import type { Task } from '../../task/task.js';
 import type { IoVector } from '../../trap/guest-memory.js';
 import { AT_OFFSET, FileDescription } from '../../vfs/file-description.js';
@@ -80,6 +80,13 @@ export class TmpFile extends FileDescription {
 
 	override fallocate(mode: number, offset: number, length: number): number {
 		return this.inode.fallocate(mode, offset, length);
+	}
+
+	/** Seals: only who may write may add to them. */
+	override control(task: Task, command: number, argument: number): number {
+		if (command === F_GET_SEALS) return this.inode.seals;
+		if (command === F_ADD_SEALS) return this.isWritable ? this.inode.addSeals(argument) : -EPERM;
+		return super.control(task, command, argument);
 	}
 
 	override sync(): number {

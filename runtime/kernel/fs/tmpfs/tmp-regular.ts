@@ -1,6 +1,15 @@
 import { native } from '../../../native.js';
-import { EFBIG, ENOENT, ENOSPC, ENXIO, EOPNOTSUPP } from '../../abi/errno.js';
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, O_ACCMODE, O_RDONLY, O_RDWR, SEEK_DATA, SEEK_HOLE } from '../../abi/fcntl.js';
+import { EFBIG, ENOENT, ENOSPC, ENXIO, EOPNOTSUPP, EPERM } from '../../abi/errno.js';
+import {
+	F_SEAL_SEAL,
+	FALLOC_FL_KEEP_SIZE,
+	FALLOC_FL_PUNCH_HOLE,
+	O_ACCMODE,
+	O_RDONLY,
+	O_RDWR,
+	SEEK_DATA,
+	SEEK_HOLE,
+} from '../../abi/fcntl.js';
 import { PAGE_SIZE } from '../../abi/limits.js';
 import type { IoVector } from '../../trap/guest-memory.js';
 import type { FileDescription } from '../../vfs/file-description.js';
@@ -174,6 +183,14 @@ export class TmpRegular extends TmpInode {
 		return whence === SEEK_DATA ? offset : this.size;
 	}
 
+	/** F_GET_SEALS and F_ADD_SEALS of fcntl(2): on a tmpfs files are sealed against seals. */
+	get seals(): number {
+		return F_SEAL_SEAL;
+	}
+	addSeals(_seals: number): number {
+		return -EPERM;
+	}
+
 	// --- Memory ----------------------------------------------------------------------------------------------------
 
 	/** The buffer, at least `length` bytes long. */
@@ -190,7 +207,7 @@ export class TmpRegular extends TmpInode {
 	private materialize(): number {
 		if (this.fd >= 0) return 0;
 		if (memoryFiles >= MAX_MEMORY_FILES) return -ENOSPC;
-		const fd = native.memfdCreate('tmpfs', 0);
+		const fd = this.createMemory();
 		if (fd < 0) return fd;
 		const written = Math.min(this.size, this.densePages * PAGE_SIZE);
 		let error = written > 0 ? native.pwrite(fd, this.inline!, 0, written, 0) : 0;
@@ -203,6 +220,11 @@ export class TmpRegular extends TmpInode {
 		this.fd = fd;
 		this.inline = null;
 		return 0;
+	}
+
+	/** Makes the memory file: a descriptor, or -errno. */
+	protected createMemory(): number {
+		return native.memfdCreate('tmpfs', 0);
 	}
 
 	/** How many of `length` bytes at `position` there are pages for. */
