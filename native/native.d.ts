@@ -167,6 +167,11 @@ export declare function sendSignal(tgid: number, tid: number, signal: number): n
 /** rt_tgsigqueueinfo(2) with a raw 128-byte siginfo. */
 export declare function queueSignal(tgid: number, tid: number, signal: number, siginfo: Uint8Array): number;
 
+/** pidfd_open(2) of a process, a zombie too, or of one thread (PIDFD_THREAD). */
+export declare function pidfdOpen(tid: number, isThread: boolean): number;
+/** pidfd_send_signal(2): -ESRCH once it was reaped. */
+export declare function pidfdSendSignal(pidfd: number, signal: number): number;
+
 /** The identity cookie: the soft RLIMIT_LOCKS of any thread of a process; 2^53 where the limit is at least that (no cookie was ever set). */
 export declare function getCookie(tid: number): number;
 export declare function setCookie(tid: number, cookie: number): number;

@@ -69,6 +69,19 @@ int64_t QueueSignal(Arguments& arguments) {
   return ResultOf(syscall(SYS_rt_tgsigqueueinfo, tgid, tid, signal, &info));
 }
 
+int64_t PidfdOpen(Arguments& arguments) {
+  const pid_t tid = arguments.Int32(0);
+  const bool is_thread = arguments.Boolean(1);
+  if (!arguments.ok()) return 0;
+  return NewDescriptor(static_cast<int>(syscall(SYS_pidfd_open, tid, is_thread ? PIDFD_THREAD : 0)));
+}
+
+int64_t PidfdSendSignal(Arguments& arguments) {
+  const int pidfd = arguments.Int32(0);
+  const int signal = arguments.Int32(1);
+  return arguments.ok() ? ResultOf(syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0)) : 0;
+}
+
 // RLIM_INFINITY is -1 in JavaScript, which no double could hold exactly otherwise.
 double FromLimit(rlim_t limit) { return limit == RLIM_INFINITY ? -1 : static_cast<double>(limit); }
 
@@ -238,6 +251,8 @@ constexpr Export kExports[] = {
     {"reap", Numeric<Reap>},
     {"sendSignal", Numeric<SendSignal>},
     {"queueSignal", Numeric<QueueSignal>},
+    {"pidfdOpen", Numeric<PidfdOpen>},
+    {"pidfdSendSignal", Numeric<PidfdSendSignal>},
     {"getCookie", Numeric<GetCookie>},
     {"setCookie", Numeric<SetCookie>},
     {"prlimit", Numeric<PrLimit>},

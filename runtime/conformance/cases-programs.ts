@@ -8,6 +8,7 @@ export const programCases: readonly ConformanceCase[] = [
 	{ name: 'pipe-timer-restart', script: '/mnt/bin/pipe-timer restart; echo $?' },
 	{ name: 'timerfd', script: '/mnt/bin/timerfd; echo $?' },
 	{ name: 'memfd', script: '/mnt/bin/memfd; echo $?' },
+	{ name: 'pidfd', script: '/mnt/bin/pidfd; echo $?' },
 	{ name: 'errno-table', script: '/mnt/bin/errno-table; echo $?' },
 	{ name: 'errno-order', script: '/mnt/bin/errno-order; echo $?' },
 ];

@@ -65,7 +65,8 @@ function checkMapping(description: FileDescription, flags: number, prot: number)
 	return 0;
 }
 
-function lend(task: Task, trap: Trap, source: number, fd: number): void {
+/** Lends the host descriptor `source` (taken over) at the guest's number `fd`, then lets the host run the call. */
+export function lend(task: Task, trap: Trap, source: number, fd: number): void {
 	const { kernel } = task;
 	const files = task.files;
 	const description = task.file(fd);

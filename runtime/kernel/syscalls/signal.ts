@@ -54,7 +54,8 @@ export function sysKill(task: Task, trap: Trap): number {
 	return result;
 }
 
-function killGroup(task: Task, processGroup: number, signal: number): number {
+/** kill(2) of a process group, in the sandbox process's numbers. */
+export function killGroup(task: Task, processGroup: number, signal: number): number {
 	if (processGroup <= 0) return -ESRCH;
 	let result = -ESRCH;
 	let isOwn = false;
@@ -93,8 +94,14 @@ function sendToThread(task: Task, tgid: number, tid: number, signal: number): nu
 	const denied = checkKill(task, group, signal);
 	if (denied < 0) return denied;
 	if (target === task || (target === undefined && group === task.group)) return CONTINUE;
-	if (target === undefined) return native.sendSignal(group.pid, outside, signal);
-	return task.kernel.signals.sendToThread(target, signal);
+	return sendToThreadOf(group, outside, signal);
+}
+
+/** Sends to a thread of `group`, by the sandbox process's number of it; never a *continued* call. */
+export function sendToThreadOf(group: ThreadGroup, tid: number, signal: number): number {
+	if (isLostOn(group, signal)) return 0;
+	const target = group.tasks.get(tid);
+	return target === undefined ? native.sendSignal(group.pid, tid, signal) : group.container.kernel.signals.sendToThread(target, signal);
 }
 
 /** rt_sigqueueinfo(2), rt_tgsigqueueinfo(2): to the caller's own process the host does it, as it checks the info; to others EPERM is all that is safe. */
@@ -116,11 +123,14 @@ export function sysRtTgsigqueueinfo(task: Task, trap: Trap): number {
 
 /** To itself the host sends, with the right siginfo; whoever is blocked in a trap has to be woken by the guest kernel. */
 function send(task: Task, group: ThreadGroup, signal: number): number {
-	if (signal === 0) return 0;
-	// From the sandbox process the host would force them on a container's init; inside, they do nothing (pid_namespaces(7)).
-	if (group.isInit && (signal === SIGKILL || signal === SIGSTOP)) return 0;
+	if (signal === 0 || isLostOn(group, signal)) return 0;
 	if (group === task.group && !hasBlockedOther(task)) return CONTINUE;
 	return task.kernel.signals.sendToGroup(group, signal);
+}
+
+/** From the sandbox process the host would force them on a container's init; inside, they do nothing (pid_namespaces(7)). */
+export function isLostOn(group: ThreadGroup, signal: number): boolean {
+	return group.isInit && (signal === SIGKILL || signal === SIGSTOP);
 }
 
 function hasBlockedOther(task: Task): boolean {
@@ -129,7 +139,7 @@ function hasBlockedOther(task: Task): boolean {
 }
 
 /** kill(2): the same user, CAP_KILL, or SIGCONT within the session. */
-function checkKill(task: Task, group: ThreadGroup, signal: number): number {
+export function checkKill(task: Task, group: ThreadGroup, signal: number): number {
 	const from = task.credentials;
 	const to = group.credentials;
 	const isSameUser = from.euid === to.suid || from.euid === to.uid || from.uid === to.suid || from.uid === to.uid;

@@ -121,6 +121,7 @@ import {
 	type Syscall,
 	THREAD_FLAGS,
 } from './native-rules.js';
+import { sysPidfdGetfd, sysPidfdOpen, sysPidfdSendSignal, sysWaitid } from './pidfd.js';
 import { sysPipe, sysPipe2 } from './pipe.js';
 import { sysPoll, sysPpoll, sysPselect6, sysSelect } from './poll.js';
 import { sysClone, sysContinue, sysExecve, sysExecveat, sysExitGroup, sysFork, sysPlan, sysUnshare, sysVfork } from './process.js';
@@ -599,9 +600,9 @@ export const SYSCALLS: readonly Syscall[] = [
 		name: 'waitid',
 		lane: 'native',
 		support: 'full',
-		native: "As wait4; pidfds are not the host's to know.",
+		native: "As wait4; a pidfd's number is the guest kernel's to know.",
 		rules: [[{ argument: 0, mask: 0xffff_ffff, notEqual: 3 }]],
-		errno: EINVAL,
+		handler: sysWaitid,
 	},
 	{ number: 248, name: 'add_key', lane: 'trapped', support: 'none', errno: ENOSYS, note: "the host's keyrings are not the guest's" },
 	{ number: 249, name: 'request_key', lane: 'trapped', support: 'none', errno: ENOSYS, note: "the host's keyrings are not the guest's" },
@@ -766,7 +767,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 332, name: 'statx', lane: 'trapped', support: 'full', handler: sysStatx },
 	{ number: 333, name: 'io_pgetevents', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 334, name: 'rseq', lane: 'native', support: 'full', native: 'Registers memory of the calling thread with the host.' },
-	{ number: 424, name: 'pidfd_send_signal', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 424, name: 'pidfd_send_signal', lane: 'trapped', support: 'partial', note: 'the info is lost', handler: sysPidfdSendSignal },
 	{ number: 425, name: 'io_uring_setup', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not offered' },
 	{ number: 426, name: 'io_uring_enter', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not offered' },
 	{ number: 427, name: 'io_uring_register', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not offered' },
@@ -776,7 +777,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 431, name: 'fsconfig', lane: 'trapped', support: 'none', errno: EPERM, note: "mounts and namespaces are the operator's" },
 	{ number: 432, name: 'fsmount', lane: 'trapped', support: 'none', errno: EPERM, note: "mounts and namespaces are the operator's" },
 	{ number: 433, name: 'fspick', lane: 'trapped', support: 'none', errno: EPERM, note: "mounts and namespaces are the operator's" },
-	{ number: 434, name: 'pidfd_open', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 434, name: 'pidfd_open', lane: 'trapped', support: 'full', handler: sysPidfdOpen },
 	{
 		number: 435,
 		name: 'clone3',
@@ -788,7 +789,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	},
 	{ number: 436, name: 'close_range', lane: 'trapped', support: 'full', handler: sysCloseRange },
 	{ number: 437, name: 'openat2', lane: 'trapped', support: 'full', handler: sysOpenat2 },
-	{ number: 438, name: 'pidfd_getfd', lane: 'trapped', support: 'none', errno: EPERM, note: 'not yet' },
+	{ number: 438, name: 'pidfd_getfd', lane: 'trapped', support: 'full', handler: sysPidfdGetfd },
 	{ number: 439, name: 'faccessat2', lane: 'trapped', support: 'full', handler: sysFaccessat2 },
 	{ number: 440, name: 'process_madvise', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{ number: 441, name: 'epoll_pwait2', lane: 'trapped', support: 'full', handler: sysEpollPwait2, restart: 'never' },
