@@ -109,9 +109,11 @@ export declare function lend(
 export declare function watch(fd: number, key: number, events: number): number;
 export declare function unwatch(fd: number): number;
 
-/** Opens a pidfd of a thread group (or of a single thread with `isThread`, PIDFD_THREAD) and watches its end; returns the pidfd. The pidfd is closed by the addon when `Ended` was delivered, or by `unwatchEnd`. */
+/** Opens a pidfd of a thread group (or of a single thread with `isThread`, PIDFD_THREAD) and watches its end; returns the pidfd. The pidfd is closed by the addon at the `wait` after the one that delivered `Ended`, or by `unwatchEnd`. */
 export declare function watchEnd(tid: number, key: number, isThread: boolean): number;
 export declare function unwatchEnd(pidfd: number): number;
+/** The wait status of a process that was waited for (Linux 6.15; by the pidfd of `watchEnd`, until it is closed); -1 where the host doesn't tell. */
+export declare function endStatus(pidfd: number): number;
 
 // --- Processes ---------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,18 @@
 #define PIDFD_THREAD 0200
 #endif
 
+// include/uapi/linux/pidfd.h, Linux 6.13; how a process ended since 6.15. The structure as it was first: later kernels
+// take it.
+struct PidfdInfo {
+  uint64_t mask;
+  uint64_t cgroup_id;
+  uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+  int32_t exit_code;
+};
+inline constexpr uint64_t kPidfdInfoExit = 1 << 3;
+inline constexpr unsigned long kPidfdGetInfo = _IOWR(0xff, 11, PidfdInfo);
+static_assert(sizeof(PidfdInfo) == 64);
+
 // include/uapi/linux/nsfs.h, Linux 6.11.
 #ifndef NS_GET_PID_FROM_PIDNS
 #define NS_GET_PID_FROM_PIDNS _IOR(0xb7, 0x6, int)

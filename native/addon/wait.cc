@@ -22,6 +22,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "completions.h"
 #include "descriptor.h"
@@ -57,6 +58,8 @@ struct Waiter {
   int set = -1;
   int ends_set = -1;
   size_t watched_ends = 0;
+  // Of the ends in the last batch: they can be asked how, until the next wait.
+  std::vector<Descriptor> ended;
 
   int32_t* batch = nullptr;
   size_t batch_capacity = 0;
@@ -164,7 +167,7 @@ bool PutEnds(size_t* count, size_t limit) {
     for (int i = 0; i < found; i++) {
       const int pidfd = DescriptorOf(events[i].data.u64);
       epoll_ctl(waiter.ends_set, EPOLL_CTL_DEL, pidfd, nullptr);
-      close(pidfd);
+      waiter.ended.emplace_back(pidfd);
       waiter.watched_ends--;
       Put(count, EventKind::kEnded, KeyOf(events[i].data.u64), 0);
     }
@@ -207,6 +210,7 @@ void LookIntoSet(bool* has_ends, bool* has_completions) {
 }
 
 int64_t Wait(double timeout_ns) {
+  waiter.ended.clear();
   // Traps that are left from the last batch don't wait, and neither do those that arrived meanwhile.
   if (waiter.trap_count > 0) timeout_ns = 0;
   const int ready = Poll(timeout_ns);
@@ -384,10 +388,26 @@ int64_t UnwatchEnd(Arguments& arguments) {
   return 0;
 }
 
+int64_t EndStatus(Arguments& arguments) {
+  const int pidfd = arguments.Int32(0);
+  if (!arguments.ok()) return 0;
+  PidfdInfo info = {};
+  info.mask = kPidfdInfoExit;
+  if (ioctl(pidfd, kPidfdGetInfo, &info) == -1 || (info.mask & kPidfdInfoExit) == 0) return -1;
+  return info.exit_code;
+}
+
 constexpr Export kExports[] = {
-    {"setBatch", Numeric<SetBatch>}, {"wait", WaitBinding},           {"answer", Answer},
-    {"continueTrap", ContinueTrap},  {"isTrapValid", IsTrapValid},    {"watch", Numeric<Watch>},
-    {"unwatch", Numeric<Unwatch>},   {"watchEnd", Numeric<WatchEnd>}, {"unwatchEnd", Numeric<UnwatchEnd>},
+    {"endStatus", Numeric<EndStatus>},
+    {"setBatch", Numeric<SetBatch>},
+    {"wait", WaitBinding},
+    {"answer", Answer},
+    {"continueTrap", ContinueTrap},
+    {"isTrapValid", IsTrapValid},
+    {"watch", Numeric<Watch>},
+    {"unwatch", Numeric<Unwatch>},
+    {"watchEnd", Numeric<WatchEnd>},
+    {"unwatchEnd", Numeric<UnwatchEnd>},
 };
 
 }  // namespace

@@ -9,6 +9,7 @@ export const programCases: readonly ConformanceCase[] = [
 	{ name: 'timerfd', script: '/mnt/bin/timerfd; echo $?' },
 	{ name: 'memfd', script: '/mnt/bin/memfd; echo $?' },
 	{ name: 'pidfd', script: '/mnt/bin/pidfd; echo $?' },
+	{ name: 'signalfd', script: '/mnt/bin/signalfd; echo $?' },
 	{ name: 'errno-table', script: '/mnt/bin/errno-table; echo $?' },
 	{ name: 'errno-order', script: '/mnt/bin/errno-order; echo $?' },
 ];

@@ -33,6 +33,8 @@ export class Kernel {
 	readonly timers = new Timers();
 	/** Blocked tasks that a wait queue has woken: their calls run again in this turn. */
 	readonly runQueue: Task[] = [];
+	/** Whose call is being handled. */
+	current: Task | null = null;
 	/** Every known thread by tid, every known process by pid (the sandbox process's view of ids). */
 	readonly tasks = new Map<number, Task>();
 	readonly groups = new Map<number, ThreadGroup>();

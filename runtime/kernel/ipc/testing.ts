@@ -59,6 +59,7 @@ export class TestProcess {
 		files: this.files,
 		limits: this.limits,
 		signalsSent: 0,
+		kept: null,
 		container: { insideId: (id: number) => id },
 	} as unknown as ThreadGroup;
 

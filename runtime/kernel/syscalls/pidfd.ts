@@ -59,9 +59,9 @@ export function sysPidfdSendSignal(task: Task, trap: Trap): number {
 	const denied = checkKill(task, group, signal);
 	if (denied < 0 || signal === 0) return denied;
 	if (pidfd.isThread ? (flags & PIDFD_SIGNAL_THREAD_GROUP) === 0 : (flags & PIDFD_SIGNAL_THREAD) !== 0) {
-		return sendToThreadOf(group, pidfd.isThread ? pidfd.threadId : group.pid, signal);
+		return sendToThreadOf(task, group, pidfd.isThread ? pidfd.threadId : group.pid, signal);
 	}
-	return isLostOn(group, signal) ? 0 : task.kernel.signals.sendToGroup(group, signal);
+	return isLostOn(group, signal) ? 0 : task.kernel.signals.sendToGroup(group, signal, task);
 }
 
 function checkInfo(task: Task, address: number, signal: number, group: ThreadGroup | null): number {

@@ -1,7 +1,8 @@
 import { native } from '../../native.js';
 import { CAP_KILL } from '../abi/capability-numbers.js';
 import { EINVAL, EPERM, ESRCH } from '../abi/errno.js';
-import { SIGCONT, SIGKILL, SIGRTMAX, SIGSTOP } from '../abi/signal-numbers.js';
+import { SI_TKILL, SIGCONT, SIGKILL, SIGRTMAX, SIGSTOP } from '../abi/signal-numbers.js';
+import { hasSignalFds } from '../event/signalfd.js';
 import { CONTINUE } from '../task/blocked.js';
 import { hasCapability } from '../task/credentials.js';
 import { type Task, TaskState } from '../task/task.js';
@@ -11,6 +12,9 @@ import type { Trap } from '../trap/trap.js';
 
 /** struct kernel_sigaction: handler, flags, restorer, mask. */
 const SIGACTION_FLAGS = 8;
+/** siginfo_t of sigqueue(3). */
+const SIGINFO_CODE = 8;
+const SIGINFO_VALUE = 24;
 const SA_RESTART = 0x1000_0000;
 
 /**
@@ -67,7 +71,7 @@ export function killGroup(task: Task, processGroup: number, signal: number): num
 		if (result < 0) result = denied;
 	}
 	// Last, as it may be the end of the caller.
-	if (isOwn) task.kernel.signals.sendToGroup(task.group, signal);
+	if (isOwn) task.kernel.signals.sendToGroup(task.group, signal, task);
 	return result;
 }
 
@@ -93,15 +97,16 @@ function sendToThread(task: Task, tgid: number, tid: number, signal: number): nu
 	if (tgid > 0 && task.group.container.outsideId(tgid) !== group.pid) return -ESRCH;
 	const denied = checkKill(task, group, signal);
 	if (denied < 0) return denied;
+	if (target !== undefined && hasSignalFds() && task.kernel.signals.keep(group, target, signal, task)) return 0;
 	if (target === task || (target === undefined && group === task.group)) return CONTINUE;
-	return sendToThreadOf(group, outside, signal);
+	return sendToThreadOf(task, group, outside, signal);
 }
 
 /** Sends to a thread of `group`, by the sandbox process's number of it; never a *continued* call. */
-export function sendToThreadOf(group: ThreadGroup, tid: number, signal: number): number {
+export function sendToThreadOf(task: Task, group: ThreadGroup, tid: number, signal: number): number {
 	if (isLostOn(group, signal)) return 0;
 	const target = group.tasks.get(tid);
-	return target === undefined ? native.sendSignal(group.pid, tid, signal) : group.container.kernel.signals.sendToThread(target, signal);
+	return target === undefined ? native.sendSignal(group.pid, tid, signal) : task.kernel.signals.sendToThread(target, signal, task);
 }
 
 /** rt_sigqueueinfo(2), rt_tgsigqueueinfo(2): to the caller's own process the host does it, as it checks the info; to others EPERM is all that is safe. */
@@ -110,22 +115,40 @@ export function sysRtSigqueueinfo(task: Task, trap: Trap): number {
 	if (group === null) return -ESRCH;
 	const denied = checkKill(task, group, trap.int(1));
 	if (denied < 0) return denied;
+	if (hasSignalFds() && keepQueued(task, group, null, trap.int(1), trap.size(2))) return 0;
 	return group === task.group && !hasBlockedOther(task) ? CONTINUE : send(task, group, trap.int(1));
+}
+
+/** Keeps a signal with the sender's own info for a signalfd, if that info is one that anybody may send. */
+function keepQueued(task: Task, group: ThreadGroup, thread: Task | null, signal: number, address: number): boolean {
+	if (copyIn(task.tid, address, SIGINFO_VALUE + 8) < 0) return false;
+	const code = scratchView.getInt32(SIGINFO_CODE, true);
+	const low = scratchView.getInt32(SIGINFO_VALUE, true);
+	const high = scratchView.getInt32(SIGINFO_VALUE + 4, true);
+	if (group !== task.group && (code >= 0 || code === SI_TKILL)) return false;
+	return task.kernel.signals.keep(group, thread, signal, task, code, low, high);
 }
 
 /** rt_tgsigqueueinfo(2). */
 export function sysRtTgsigqueueinfo(task: Task, trap: Trap): number {
 	const group = task.group.container.groupByInsideId(trap.int(0));
 	if (group === null) return -ESRCH;
-	if (group === task.group && task.group.container.outsideId(trap.int(1), true) === task.tid) return CONTINUE;
+	const outside = task.group.container.outsideId(trap.int(1), true);
+	const target = group.tasks.get(outside);
+	if (target !== undefined && hasSignalFds() && checkKill(task, group, trap.int(2)) >= 0) {
+		if (keepQueued(task, group, target, trap.int(2), trap.size(3))) return 0;
+	}
+	if (group === task.group && outside === task.tid) return CONTINUE;
 	return sendToThread(task, trap.int(0), trap.int(1), trap.int(2));
 }
 
 /** To itself the host sends, with the right siginfo; whoever is blocked in a trap has to be woken by the guest kernel. */
 function send(task: Task, group: ThreadGroup, signal: number): number {
 	if (signal === 0 || isLostOn(group, signal)) return 0;
-	if (group === task.group && !hasBlockedOther(task)) return CONTINUE;
-	return task.kernel.signals.sendToGroup(group, signal);
+	if (group === task.group && !hasBlockedOther(task)) {
+		return hasSignalFds() && task.kernel.signals.keep(group, null, signal, task) ? 0 : CONTINUE;
+	}
+	return task.kernel.signals.sendToGroup(group, signal, task);
 }
 
 /** From the sandbox process the host would force them on a container's init; inside, they do nothing (pid_namespaces(7)). */

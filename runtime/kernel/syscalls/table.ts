@@ -126,6 +126,7 @@ import { sysPipe, sysPipe2 } from './pipe.js';
 import { sysPoll, sysPpoll, sysPselect6, sysSelect } from './poll.js';
 import { sysClone, sysContinue, sysExecve, sysExecveat, sysExitGroup, sysFork, sysPlan, sysUnshare, sysVfork } from './process.js';
 import { sysKill, sysRtSigaction, sysRtSigqueueinfo, sysRtTgsigqueueinfo, sysTgkill, sysTkill } from './signal.js';
+import { sysSignalfd, sysSignalfd4 } from './signalfd.js';
 import {
 	sysAccept,
 	sysAccept4,
@@ -659,14 +660,28 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 279, name: 'move_pages', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{ number: 280, name: 'utimensat', lane: 'trapped', support: 'full', handler: sysUtimensat },
 	{ number: 281, name: 'epoll_pwait', lane: 'trapped', support: 'full', handler: sysEpollPwait, restart: 'never' },
-	{ number: 282, name: 'signalfd', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{
+		number: 282,
+		name: 'signalfd',
+		lane: 'trapped',
+		support: 'partial',
+		note: "signals that were pending before, and those of the host's own timers, aren't seen; sigwait and sigpending don't see what a signalfd shows",
+		handler: sysSignalfd,
+	},
 	{ number: 283, name: 'timerfd_create', lane: 'trapped', support: 'full', handler: sysTimerfdCreate },
 	{ number: 284, name: 'eventfd', lane: 'trapped', support: 'full', handler: sysEventfd },
 	{ number: 285, name: 'fallocate', lane: 'trapped', support: 'partial', note: 'as the host file system has it', handler: sysFallocate },
 	{ number: 286, name: 'timerfd_settime', lane: 'trapped', support: 'full', handler: sysTimerfdSettime },
 	{ number: 287, name: 'timerfd_gettime', lane: 'trapped', support: 'full', handler: sysTimerfdGettime },
 	{ number: 288, name: 'accept4', lane: 'trapped', support: 'full', handler: sysAccept4 },
-	{ number: 289, name: 'signalfd4', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{
+		number: 289,
+		name: 'signalfd4',
+		lane: 'trapped',
+		support: 'partial',
+		note: "signals that were pending before, and those of the host's own timers, aren't seen; sigwait and sigpending don't see what a signalfd shows",
+		handler: sysSignalfd4,
+	},
 	{ number: 290, name: 'eventfd2', lane: 'trapped', support: 'full', handler: sysEventfd2 },
 	{ number: 291, name: 'epoll_create1', lane: 'trapped', support: 'full', handler: sysEpollCreate1 },
 	{ number: 292, name: 'dup3', lane: 'trapped', support: 'full', handler: sysDup3 },

@@ -1,5 +1,6 @@
 import { native } from '../../native.js';
 import { SIGKILL } from '../abi/signal-numbers.js';
+import { hasSignalFds } from '../event/signalfd.js';
 import type { Kernel } from '../kernel.js';
 import type { Endpoint } from '../trap/endpoints.js';
 import { EVENT_ENDED } from '../trap/records.js';
@@ -85,6 +86,8 @@ function createGroup(kernel: Kernel, pid: number, cookie: number, from: Inherita
 		group.oomScoreAdj = from.parent.oomScoreAdj;
 		group.oomScoreAdjMin = from.parent.oomScoreAdjMin;
 	}
+	// Its parent may want to know when it is gone, and nobody can tell any more.
+	if (hasSignalFds()) group.insideId = from.container.insideId(pid);
 	kernel.groups.set(pid, group);
 	from.container.groups.set(pid, group);
 	addTask(kernel, group, pid);

@@ -1,8 +1,25 @@
+import { readdirSync } from 'node:fs';
 import { native } from '../../native.js';
-import { SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH } from '../abi/signal-numbers.js';
+import { POLLIN } from '../abi/poll-constants.js';
+import {
+	SI_KERNEL,
+	SI_TKILL,
+	SI_USER,
+	SIGCHLD,
+	SIGCONT,
+	SIGKILL,
+	SIGSTOP,
+	SIGTSTP,
+	SIGTTIN,
+	SIGTTOU,
+	SIGURG,
+	SIGWINCH,
+} from '../abi/signal-numbers.js';
 import type { SignalMaskArgument } from '../event/signal-mask-argument.js';
+import { hasSignalFds, SignalFd } from '../event/signalfd.js';
 import type { Kernel } from '../kernel.js';
 import { EVENT_INTERRUPTED } from '../trap/records.js';
+import { isInSet, KeptSignals, type SignalInfo } from './kept-signals.js';
 import { type Task, TaskState } from './task.js';
 import type { ThreadGroup } from './thread-group.js';
 
@@ -13,7 +30,7 @@ export interface SignalSet {
 }
 
 function has(set: SignalSet, signal: number): boolean {
-	return signal <= 32 ? (set.low & (1 << (signal - 1))) !== 0 : (set.high & (1 << (signal - 33))) !== 0;
+	return isInSet(set.low, set.high, signal);
 }
 
 /** What the host keeps of a thread's signals. */
@@ -34,6 +51,8 @@ export class SignalState {
 	}
 }
 
+/** Whatever the way of sending says. */
+const NO_CODE = Number.MIN_SAFE_INTEGER;
 const STATUS_BYTES = 4096;
 const statusBuffer = Buffer.alloc(STATUS_BYTES);
 
@@ -63,8 +82,9 @@ export class Signals {
 
 	constructor(private readonly kernel: Kernel) {}
 
-	/** Sends a signal to a process, as kill(2) does, and ends the call that it interrupts. 0, or -ESRCH. */
-	sendToGroup(group: ThreadGroup, signal: number): number {
+	/** Sends a signal to a process, as kill(2) does, and ends the call that it interrupts. 0, or -ESRCH. `sender`: null for the kernel itself. */
+	sendToGroup(group: ThreadGroup, signal: number, sender: Task | null = null): number {
+		if (hasSignalFds() && this.keep(group, null, signal, sender)) return 0;
 		group.signalsSent++;
 		if (signal === SIGSTOP) return this.stop(group, signal);
 		const target = signal === SIGKILL || signal === 0 ? null : this.pickBlocked(group, signal);
@@ -76,7 +96,8 @@ export class Signals {
 	}
 
 	/** Sends a signal to one thread, as tgkill(2) does. */
-	sendToThread(task: Task, signal: number): number {
+	sendToThread(task: Task, signal: number, sender: Task | null = null): number {
+		if (hasSignalFds() && this.keep(task.group, task, signal, sender)) return 0;
 		task.group.signalsSent++;
 		const error = native.sendSignal(task.group.pid, task.tid, signal);
 		if (error < 0 || task.state !== TaskState.Blocked || signal === SIGKILL || signal === 0) return error;
@@ -86,8 +107,9 @@ export class Signals {
 		return error;
 	}
 
-	/** The host itself has sent (or is about to send) `signal` to a process: SIGCHLD at a child's end. */
-	hostSent(group: ThreadGroup, signal: number): void {
+	/** The host itself has sent (or is about to send) `signal` to a process: SIGCHLD at the end of the child that `info` tells of. */
+	hostSent(group: ThreadGroup, signal: number, info: (() => SignalInfo) | null = null): void {
+		if (info !== null && hasSignalFds()) this.keepChild(group, info);
 		group.signalsSent++;
 		const target = this.pickBlocked(group, signal);
 		if (target === null) return;
@@ -96,12 +118,104 @@ export class Signals {
 		this.end(target, signal);
 	}
 
+	// --- Signals that are kept for a signalfd ------------------------------------------------------------------------
+
+	/**
+	 * Keeps a signal for the signalfds of a process: where one shows it, and whoever could take it (`thread`, or all threads) blocks it. The host doesn't hear of
+	 * it, as the guest kernel can't take back what is pending there. False: it has to be sent.
+	 */
+	keep(group: ThreadGroup, thread: Task | null, signal: number, sender: Task | null, code = NO_CODE, valueLow = 0, valueHigh = 0): boolean {
+		if (signal <= 0 || signal === SIGKILL || signal === SIGSTOP || !this.isShown(group, signal)) return false;
+		if (!(thread === null ? this.isBlockedByAll(group, signal) : readState(thread.tid, this.state) && has(this.state.blocked, signal)))
+			return false;
+		// It goes on, whatever becomes of the signal.
+		if (signal === SIGCONT) native.sendSignal(group.pid, -1, signal);
+		const kept = this.keptOf(thread ?? group);
+		kept.add({
+			signal,
+			code: code !== NO_CODE ? code : sender === null ? SI_KERNEL : thread === null ? SI_USER : SI_TKILL,
+			pid: sender === null ? 0 : group.container.insideId(sender.group.pid),
+			uid: sender === null ? 0 : sender.credentials.uid,
+			status: 0,
+			userTicks: 0,
+			systemTicks: 0,
+			valueLow,
+			valueHigh,
+		});
+		this.wakeSignalFds(group, signal);
+		return true;
+	}
+
+	/** A child's end: the host's own SIGCHLD stays pending there, where nobody takes it while it is blocked. */
+	private keepChild(group: ThreadGroup, info: () => SignalInfo): void {
+		if (!this.isShown(group, SIGCHLD) || !this.isBlockedByAll(group, SIGCHLD) || has(this.state.ignored, SIGCHLD)) return;
+		this.keptOf(group).add(info());
+		this.wakeSignalFds(group, SIGCHLD);
+	}
+
+	private keptOf(owner: { kept: KeptSignals | null }): KeptSignals {
+		owner.kept ??= new KeptSignals();
+		return owner.kept;
+	}
+
+	private isShown(group: ThreadGroup, signal: number): boolean {
+		const { files } = group;
+		for (let fd = 0; fd < files.size; fd++) {
+			const description = files.get(fd);
+			if (description instanceof SignalFd && description.has(signal)) return true;
+		}
+		return false;
+	}
+
+	private wakeSignalFds(group: ThreadGroup, signal: number): void {
+		const { files } = group;
+		for (let fd = 0; fd < files.size; fd++) {
+			const description = files.get(fd);
+			if (description instanceof SignalFd && description.has(signal)) description.waiters.wake(POLLIN);
+		}
+	}
+
+	/** Do all threads block it, those too that the guest kernel has not met? Leaves the last one's state in `state`. */
+	private isBlockedByAll(group: ThreadGroup, signal: number): boolean {
+		for (const tid of threadsOf(group.pid)) if (!readState(tid, this.state) || !has(this.state.blocked, signal)) return false;
+		return true;
+	}
+
+	/** A signalfd of the process was closed, or shows other signals: what no other one shows is the host's to keep from now on. */
+	release(group: ThreadGroup): void {
+		if (group.isDead) return;
+		this.giveUp(group, null, (signal) => !this.isShown(group, signal));
+		for (const task of group.tasks.values()) this.giveUp(group, task, (signal) => !this.isShown(group, signal));
+	}
+
+	/** Gives kept signals to the host after all. */
+	private giveUp(group: ThreadGroup, thread: Task | null, isWanted: (signal: number) => boolean): boolean {
+		const kept = (thread ?? group).kept;
+		if (kept === null || kept.isEmpty) return false;
+		let isAny = false;
+		for (let signal = 1; signal <= 64; signal++) {
+			if (!isInSet(kept.low, kept.high, signal) || !isWanted(signal)) continue;
+			const low = signal <= 32 ? 1 << (signal - 1) : 0;
+			const high = signal > 32 ? 1 << (signal - 33) : 0;
+			while (kept.take(low, high) !== null) native.sendSignal(group.pid, thread === null ? -1 : thread.tid, signal);
+			isAny = true;
+		}
+		if (isAny) group.signalsSent++;
+		return isAny;
+	}
+
 	/** A call that is about to block, after signals were sent to its group: one may be pending already, and will not wake it. */
 	checkPending(task: Task): void {
 		task.signalsSeen = task.group.signalsSent;
 		if (!readState(task.tid, this.state)) return;
 		const { pending, sharedPending, blocked } = this.state;
 		const mask = task.trap.signalMask;
+		if (task.hasKeptSignals) {
+			const open = mask ?? { low: blocked.low, high: blocked.high };
+			const isOpen = (signal: number): boolean => !isInSet(open.low, open.high, signal);
+			const isShared = this.giveUp(task.group, null, isOpen);
+			if ((this.giveUp(task.group, task, isOpen) || isShared) && !readState(task.tid, this.state)) return;
+		}
 		const low = (pending.low | sharedPending.low) & ~(mask ?? blocked).low;
 		const high = (pending.high | sharedPending.high) & ~(mask ?? blocked).high;
 		if (low === 0 && high === 0) return;
@@ -166,6 +280,16 @@ export class Signals {
 		const error = native.sendSignal(group.pid, -1, signal);
 		this.endAll(group);
 		return error;
+	}
+}
+
+/** Every thread of a process, from the host. */
+function threadsOf(pid: number): number[] {
+	try {
+		return readdirSync(`/proc/${pid}/task`).map(Number);
+	} catch {
+		// It is gone.
+		return [];
 	}
 }
 

@@ -1,7 +1,10 @@
 import { native } from '../../native.js';
 import { SIGCHLD } from '../abi/signal-numbers.js';
+import { readHostProc } from '../fs/proc/host-proc.js';
+import { HostStat } from '../fs/proc/pid/host-stat.js';
 import type { Kernel } from '../kernel.js';
 import { removeTask } from './identify.js';
+import type { SignalInfo } from './kept-signals.js';
 import type { ThreadGroup } from './thread-group.js';
 
 /**
@@ -29,5 +32,33 @@ export function endGroup(kernel: Kernel, group: ThreadGroup): void {
 	}
 	// The host has sent SIGCHLD to the parent; a blocked call of the parent's has to hear of it (facts/traps.md 3).
 	const parent = kernel.groups.get(group.parentPid) ?? container.init;
-	if (parent !== null && !parent.isDead) kernel.signals.hostSent(parent, SIGCHLD);
+	if (parent !== null && !parent.isDead) kernel.signals.hostSent(parent, SIGCHLD, () => childInfo(group));
+}
+
+/** Fields of the host's stat, proc_pid_stat(5). */
+const STAT_UTIME = 14;
+const STAT_STIME = 15;
+const STAT_EXIT_CODE = 52;
+const CLD_EXITED = 1;
+const CLD_KILLED = 2;
+const CLD_DUMPED = 3;
+
+/** What SIGCHLD says of a child that has ended. */
+function childInfo(group: ThreadGroup): SignalInfo {
+	const text = readHostProc(`${group.pid}/stat`);
+	const stat = new HostStat(text);
+	// Its parent may have waited for it already.
+	const status = text === '' ? Math.max(0, native.endStatus(group.pidfd)) : stat.number(STAT_EXIT_CODE);
+	const signal = status & 0x7f;
+	return {
+		signal: SIGCHLD,
+		code: signal === 0 ? CLD_EXITED : (status & 0x80) !== 0 ? CLD_DUMPED : CLD_KILLED,
+		pid: group.insideId > 0 ? group.insideId : group.container.insideId(group.pid),
+		uid: group.credentials.uid,
+		status: signal === 0 ? (status >> 8) & 0xff : signal,
+		userTicks: stat.number(STAT_UTIME),
+		systemTicks: stat.number(STAT_STIME),
+		valueLow: 0,
+		valueHigh: 0,
+	};
 }

@@ -7,6 +7,7 @@ import type { FileDescription } from '../vfs/file-description.js';
 import { BLOCKED } from './blocked.js';
 import type { Credentials } from './credentials.js';
 import type { FileSystemContext } from './file-system-context.js';
+import type { KeptSignals } from './kept-signals.js';
 import type { ThreadGroup } from './thread-group.js';
 
 /** What a task is doing, as far as the guest kernel knows. */
@@ -40,6 +41,8 @@ export class Task implements Waiter {
 
 	/** Signals sent to its group when its last trap was answered: when more were sent since, one may be pending already as it blocks. */
 	signalsSeen = 0;
+	/** Signals for this thread alone that are kept for a signalfd; null before the first. */
+	kept: KeptSignals | null = null;
 	/** A continued fork or exec that isn't known to have happened yet (facts/traps.md 7, 18). */
 	continued: Continued | null = null;
 
@@ -66,6 +69,12 @@ export class Task implements Waiter {
 	}
 	get fs(): FileSystemContext {
 		return this.group.fs;
+	}
+	/** Are signals kept for it or for its process? */
+	get hasKeptSignals(): boolean {
+		const { kept } = this;
+		const { kept: shared } = this.group;
+		return (kept !== null && !kept.isEmpty) || (shared !== null && !shared.isEmpty);
 	}
 	get isLeader(): boolean {
 		return this.tid === this.group.pid;

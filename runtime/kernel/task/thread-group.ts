@@ -7,6 +7,7 @@ import type { Path } from '../vfs/path.js';
 import type { Credentials } from './credentials.js';
 import type { FileSystemContext } from './file-system-context.js';
 import type { PendingFork } from './forks.js';
+import type { KeptSignals } from './kept-signals.js';
 import type { Limits } from './limits.js';
 import type { Task } from './task.js';
 import type { ExecPlan } from './task-exec.js';
@@ -30,6 +31,10 @@ export class ThreadGroup {
 	isChildSignalInterrupting = false;
 	/** Signals sent to it, by the guest kernel or (children's ends) by the host: see Task.signalsSeen. */
 	signalsSent = 0;
+	/** Signals for the process that are kept for a signalfd; null before the first. */
+	kept: KeptSignals | null = null;
+	/** Its id in its container, for what is said of it after its end; 0 if nobody has asked while it lived. */
+	insideId = 0;
 	/** A fork in flight whose child would be told by the same cookie: others of the group wait until it is over. */
 	fork: PendingFork | null = null;
 	readonly forkQueue = new WaitQueue();

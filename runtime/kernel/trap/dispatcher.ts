@@ -142,6 +142,7 @@ export class Dispatcher {
 	private execute(task: Task): void {
 		const trap = task.trap;
 		task.state = TaskState.InTrap;
+		this.kernel.current = task;
 		let result: number;
 		try {
 			result = (this.handlers[trap.number] ?? this.handlers[TABLE_SIZE - 1]!)(task, trap);
@@ -162,7 +163,7 @@ export class Dispatcher {
 		if (result === BLOCKED) {
 			task.block();
 			if (task.group.container.isPaused) this.restart(task);
-			else if (task.group.signalsSent !== task.signalsSeen) this.kernel.signals.checkPending(task);
+			else if (task.group.signalsSent !== task.signalsSeen || task.hasKeptSignals) this.kernel.signals.checkPending(task);
 			return;
 		}
 		if (result === ANSWERED) return;
