@@ -10,6 +10,7 @@ export const programCases: readonly ConformanceCase[] = [
 	{ name: 'memfd', script: '/mnt/bin/memfd; echo $?' },
 	{ name: 'pidfd', script: '/mnt/bin/pidfd; echo $?' },
 	{ name: 'signalfd', script: '/mnt/bin/signalfd; echo $?' },
+	{ name: 'inotify', script: '/mnt/bin/inotify; echo $?' },
 	{ name: 'errno-table', script: '/mnt/bin/errno-table; echo $?' },
 	{ name: 'errno-order', script: '/mnt/bin/errno-order; echo $?' },
 ];

@@ -11,6 +11,9 @@ export class UserAccount {
 	inFlight = 0;
 	/** Registrations in its epoll instances. */
 	watches = 0;
+	/** inotify instances, and watches in them. */
+	inotifyInstances = 0;
+	inotifyWatches = 0;
 	private holders = 0;
 
 	constructor(private readonly uid: number) {}

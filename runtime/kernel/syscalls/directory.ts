@@ -10,6 +10,7 @@ import {
 	RENAME_WHITEOUT,
 } from '../abi/fcntl.js';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID, S_ISUID, S_ISVTX } from '../abi/stat-constants.js';
+import { IN_ATTRIB, IN_CREATE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO } from '../abi/inotify.js';
 import { type Credentials, hasCapability } from '../task/credentials.js';
 import type { Task } from '../task/task.js';
 import { copyInPath, copyOut, scratch } from '../trap/guest-memory.js';
@@ -20,6 +21,7 @@ import type { Path } from '../vfs/path.js';
 import { pathText } from '../vfs/path-text.js';
 import { dropChild, pathWalk, WALK_FOLLOW } from '../vfs/path-walk.js';
 import { checkPermission, checkRemove, isOwnerOrCapable, MAY_EXEC, MAY_READ, MAY_WRITE } from '../vfs/permission.js';
+import { hasWatches, newCookie, notifyEntry, notifyGone, notifyIfGone, notifyInode, notifyMoved } from '../vfs/watches.js';
 import { instantiate, newGid } from './file-open.js';
 import { checkWritable, isDots, lookupPlace, type Place, parentArgument, placeArgument, resolveTarget, walkArgument } from './paths.js';
 
@@ -36,6 +38,7 @@ function checkCreate(task: Task, place: Place): number {
 function finishCreate(place: Place, inode: Inode | number): number {
 	if (typeof inode === 'number') return inode;
 	instantiate(place.directory.dentry, place.name, place.entry, inode);
+	if (hasWatches()) notifyEntry(place.directory.dentry.inode!, IN_CREATE, place.name, inode);
 	return 0;
 }
 
@@ -143,7 +146,9 @@ function link(task: Task, oldDirfd: number, oldAddress: number, newDirfd: number
 	if (denied < 0) return denied;
 	if (inode.isDirectory) return -EPERM;
 	const error = place.directory.dentry.inode!.link(place.name, inode);
-	return error < 0 ? error : finishCreate(place, inode);
+	if (error < 0) return error;
+	if (hasWatches()) notifyInode(inode, IN_ATTRIB);
+	return finishCreate(place, inode);
 }
 
 /** Who doesn't own a file may link to it only if it is harmless: plain, no set-id program, readable and writable (proc(5), protected_hardlinks). */
@@ -189,6 +194,11 @@ function unlink(task: Task, dirfd: number, address: number): number {
 	const error = directory.dentry.inode!.unlink(place.name, inode);
 	if (error < 0) return error;
 	dropChild(directory.dentry, place.entry!);
+	if (hasWatches()) {
+		notifyInode(inode, IN_ATTRIB);
+		notifyIfGone(inode);
+		notifyEntry(directory.dentry.inode!, IN_DELETE, place.name, inode);
+	}
 	return 0;
 }
 
@@ -212,6 +222,10 @@ function rmdir(task: Task, dirfd: number, address: number): number {
 	const error = directory.dentry.inode!.rmdir(place.name, inode);
 	if (error < 0) return error;
 	dropChild(directory.dentry, place.entry!);
+	if (hasWatches()) {
+		notifyGone(inode);
+		notifyEntry(directory.dentry.inode!, IN_DELETE, place.name, inode);
+	}
 	return 0;
 }
 
@@ -267,7 +281,23 @@ function rename(task: Task, oldDirfd: number, oldAddress: number, newDirfd: numb
 	if (error < 0) return error;
 	if (isExchange) exchangeDentries(from.directory.dentry, fromDentry, newParent, to.entry!);
 	else moveDentry(from.directory.dentry, fromDentry, newParent, to.name, to.entry);
+	if (hasWatches()) {
+		notifyMove(from, inode, to, isExchange ? null : replaced);
+		if (isExchange) notifyMove(to, replaced!, from, null);
+	}
 	return 0;
+}
+
+/** Tells of a rename: both directories, what was replaced, what was moved. */
+function notifyMove(from: Place, inode: Inode, to: Place, replaced: Inode | null): void {
+	const cookie = newCookie();
+	notifyEntry(from.directory.dentry.inode!, IN_MOVED_FROM, from.name, inode, cookie);
+	notifyEntry(to.directory.dentry.inode!, IN_MOVED_TO, to.name, inode, cookie);
+	if (replaced !== null) notifyInode(replaced, IN_ATTRIB);
+	notifyMoved(inode);
+	if (replaced === null) return;
+	if (replaced.isDirectory) notifyGone(replaced);
+	else notifyIfGone(replaced);
 }
 
 function checkRename(credentials: Credentials, from: Place, inode: Inode, to: Place, replaced: Inode | null, isExchange: boolean): number {

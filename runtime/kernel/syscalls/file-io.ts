@@ -1,12 +1,14 @@
 import { EBADF, EFBIG, EINVAL, EISDIR, ENODEV, EOPNOTSUPP, ESPIPE } from '../abi/errno.js';
 import { AT_FDCWD, O_PATH, SEEK_END } from '../abi/fcntl.js';
 import { S_IFIFO } from '../abi/stat-constants.js';
+import { IN_ACCESS, IN_MODIFY } from '../abi/inotify.js';
 import type { Task } from '../task/task.js';
 import { copyOut, ioVector, scratch, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
 import { AT_OFFSET, type DirectorySink } from '../vfs/file-description.js';
 import { pathWalk, WALK_FOLLOW } from '../vfs/path-walk.js';
 import { checkPermission, MAY_WRITE } from '../vfs/permission.js';
+import { hasWatches, notifyDescription, notifyPath } from '../vfs/watches.js';
 import { checkWritable, walkArgument } from './paths.js';
 
 /** Flags of preadv2(2) that are understood: RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND. */
@@ -141,7 +143,10 @@ export function sysFtruncate(task: Task, trap: Trap): number {
 	const description = task.file(trap.int(0));
 	if (description === null) return -EBADF;
 	if (!description.inode.isRegular || !description.isWritable) return (description.flags & O_PATH) !== 0 ? -EBADF : -EINVAL;
-	return length > Number.MAX_SAFE_INTEGER ? -EFBIG : description.truncate(length);
+	if (length > Number.MAX_SAFE_INTEGER) return -EFBIG;
+	const error = description.truncate(length);
+	if (error >= 0 && hasWatches()) notifyDescription(description, IN_MODIFY);
+	return error;
 }
 
 /** truncate(2). */
@@ -156,7 +161,10 @@ export function sysTruncate(task: Task, trap: Trap): number {
 	if (!inode.isRegular) return -EINVAL;
 	const denied = checkPermission(inode, MAY_WRITE, task.credentials) || checkWritable(path);
 	if (denied < 0) return denied;
-	return length > Number.MAX_SAFE_INTEGER ? -EFBIG : inode.truncate(length);
+	if (length > Number.MAX_SAFE_INTEGER) return -EFBIG;
+	const result = inode.truncate(length);
+	if (result >= 0 && hasWatches()) notifyPath(path, IN_MODIFY);
+	return result;
 }
 
 const FALLOC_FL_KEEP_SIZE = 1;
@@ -177,7 +185,9 @@ export function sysFallocate(task: Task, trap: Trap): number {
 	if (description.inode.isDirectory) return -EISDIR;
 	if (!description.inode.isRegular) return description.inode.type === S_IFIFO ? -ESPIPE : -ENODEV;
 	if (offset + length > Number.MAX_SAFE_INTEGER) return -EFBIG;
-	return description.fallocate(mode, offset, length);
+	const error = description.fallocate(mode, offset, length);
+	if (error >= 0 && hasWatches()) notifyDescription(description, IN_MODIFY);
+	return error;
 }
 
 /** fadvise64(2), readahead(2): hints that the host's page cache does without. */
@@ -260,6 +270,7 @@ function getdents(task: Task, trap: Trap, isOld: boolean): number {
 	const before = description.offset;
 	const error = description.readDirectory(task, direntWriter);
 	if (error < 0) return error;
+	if (hasWatches()) notifyDescription(description, IN_ACCESS);
 	const bytes = direntWriter.bytes;
 	if (bytes === 0) return direntWriter.isFull ? -EINVAL : 0;
 	const fault = copyOut(task.tid, trap.size(1), bytes);

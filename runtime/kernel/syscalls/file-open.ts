@@ -25,6 +25,7 @@ import {
 	RESOLVE_NO_SYMLINKS,
 	RESOLVE_NO_XDEV,
 } from '../abi/fcntl.js';
+import { IN_CREATE, IN_MODIFY, IN_OPEN } from '../abi/inotify.js';
 import { RLIMIT_NOFILE } from '../abi/resource.js';
 import { S_IFBLK, S_IFCHR, S_ISGID } from '../abi/stat-constants.js';
 import { CONTINUE } from '../task/blocked.js';
@@ -51,6 +52,7 @@ import {
 	WALK_PARENT,
 } from '../vfs/path-walk.js';
 import { checkPermission, isOwnerOrCapable, MAY_EXEC, MAY_READ, MAY_WRITE } from '../vfs/permission.js';
+import { hasWatches, notifyEntry, notifyPath } from '../vfs/watches.js';
 import { placeHere, startOf } from './paths.js';
 
 /** Flags that O_PATH leaves in force (open(2)). */
@@ -157,7 +159,12 @@ export function open(task: Task, start: Path, path: string, openFlags: number, m
 		const error = checkOpen(task, found, inode, flags);
 		if (error < 0) return error;
 	}
-	return inode.open(found, flags & ~(O_CREAT | O_EXCL | O_CLOEXEC | O_TRUNC | O_NOFOLLOW | O_DIRECTORY), task);
+	const description = inode.open(found, flags & ~(O_CREAT | O_EXCL | O_CLOEXEC | O_TRUNC | O_NOFOLLOW | O_DIRECTORY), task);
+	if (hasWatches() && typeof description !== 'number') {
+		notifyPath(found, IN_OPEN);
+		if ((flags & O_TRUNC) !== 0 && !isCreated && inode.isRegular) notifyPath(found, IN_MODIFY);
+	}
+	return description;
 }
 
 /** Permission, type and mount; then O_TRUNC. */
@@ -229,6 +236,7 @@ function create(task: Task, directory: Path, name: string, negative: Dentry | nu
 	if (typeof inode === 'number') return inode;
 	pathWalk.dentry = instantiate(directory.dentry, name, negative, inode);
 	pathWalk.mount = directory.mount;
+	if (hasWatches()) notifyEntry(parent, IN_CREATE, name, inode);
 	return 1;
 }
 

@@ -11,6 +11,7 @@ import {
 	XATTR_CREATE,
 	XATTR_REPLACE,
 } from '../abi/fcntl.js';
+import { IN_ACCESS, IN_ATTRIB, IN_MODIFY } from '../abi/inotify.js';
 import { PATH_MAX } from '../abi/limits.js';
 import { S_IFMT, S_ISGID, S_ISUID, STATX_BASIC_STATS, STATX_BTIME, STATX_MNT_ID, UTIME_NOW, UTIME_OMIT } from '../abi/stat-constants.js';
 import { type Credentials, hasCapability, isInGroup } from '../task/credentials.js';
@@ -23,6 +24,7 @@ import type { Path } from '../vfs/path.js';
 import { WALK_FOLLOW } from '../vfs/path-walk.js';
 import { checkPermission, isOwnerOrCapable, MAY_READ, MAY_WRITE } from '../vfs/permission.js';
 import { type Stat, sharedStat } from '../vfs/stat.js';
+import { hasWatches, notifyPath } from '../vfs/watches.js';
 import { checkWritable, resolveTarget, type Target } from './paths.js';
 
 // --- stat --------------------------------------------------------------------------------------------------------
@@ -292,7 +294,13 @@ function chmodInode(task: Task, path: Path | null, inode: Inode, mode: number): 
 	if (!isOwnerOrCapable(inode, task.credentials)) return -EPERM;
 	let bits = mode & 0o7777;
 	if (!isInGroup(task.credentials, inode.gid) && !hasCapability(task.credentials, CAP_FSETID)) bits &= ~S_ISGID;
-	return inode.chmod((inode.mode & S_IFMT) | bits);
+	return tellChange(path, inode.chmod((inode.mode & S_IFMT) | bits));
+}
+
+/** Tells who watches the file of a change that has succeeded. */
+function tellChange(path: Path | null, result: number, mask = IN_ATTRIB): number {
+	if (result >= 0 && path !== null && hasWatches()) notifyPath(path, mask);
+	return result;
 }
 
 /** chown(2). */
@@ -335,11 +343,13 @@ function chownInode(task: Task, path: Path | null, inode: Inode, uid: number, gi
 	}
 	const mode = inode.mode;
 	const error = inode.chown(uid === -1 ? -1 : uid >>> 0, gid === -1 ? -1 : gid >>> 0);
-	if (error < 0 || inode.isDirectory || inode.isSymlink) return error;
+	// Nothing was asked for: nothing is told.
+	const told = (result: number): number => (uid === -1 && gid === -1 ? result : tellChange(path, result));
+	if (error < 0 || inode.isDirectory || inode.isSymlink) return told(error);
 	// A change of owner takes the set-id bits away, whoever makes it.
 	let stripped = mode & ~S_ISUID;
 	if ((mode & (S_ISGID | 0o010)) === (S_ISGID | 0o010)) stripped &= ~S_ISGID;
-	return stripped === mode ? 0 : inode.chmod(stripped);
+	return told(stripped === mode ? 0 : inode.chmod(stripped));
 }
 
 // --- times ---------------------------------------------------------------------------------------------------------
@@ -434,7 +444,10 @@ function setTimes(task: Task, target: Target | number): number {
 		const denied = checkPermission(inode, MAY_WRITE, task.credentials);
 		if (denied < 0) return denied;
 	}
-	return inode.setTimes(times);
+	// One time alone is what reading or writing would change.
+	const isOnlyAccess = times.mtimeNsec === UTIME_OMIT;
+	const mask = isOnlyAccess ? IN_ACCESS : times.atimeNsec === UTIME_OMIT ? IN_MODIFY : IN_ATTRIB;
+	return tellChange(target.path, inode.setTimes(times), mask);
 }
 
 // --- extended attributes ---------------------------------------------------------------------------------------------
@@ -513,7 +526,7 @@ function setxattr(task: Task, trap: Trap, resolve: Resolver): number {
 	const target = resolve(task, trap);
 	if (typeof target === 'number') return target;
 	const denied = checkAttribute(task, target, name, MAY_WRITE);
-	return denied < 0 ? denied : inodeOf(target).setxattr(name, value, flags);
+	return denied < 0 ? denied : tellChange(target.path, inodeOf(target).setxattr(name, value, flags));
 }
 
 function listxattr(task: Task, trap: Trap, resolve: Resolver): number {
@@ -535,7 +548,7 @@ function removexattr(task: Task, trap: Trap, resolve: Resolver): number {
 	const target = resolve(task, trap);
 	if (typeof target === 'number') return target;
 	const denied = checkAttribute(task, target, name, MAY_WRITE);
-	return denied < 0 ? denied : inodeOf(target).removexattr(name);
+	return denied < 0 ? denied : tellChange(target.path, inodeOf(target).removexattr(name));
 }
 
 /** getxattr(2) and its siblings. */

@@ -107,6 +107,7 @@ import {
 	sysUtimensat,
 	sysUtimes,
 } from './file-stat.js';
+import { sysInotifyAddWatch, sysInotifyInit, sysInotifyInit1, sysInotifyRmWatch } from './inotify.js';
 import { sysMemfdCreate } from './memfd.js';
 import { sysMadvise, sysMmap, sysMsync } from './memory.js';
 import {
@@ -610,9 +611,16 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 250, name: 'keyctl', lane: 'trapped', support: 'none', errno: ENOSYS, note: "the host's keyrings are not the guest's" },
 	{ number: 251, name: 'ioprio_set', lane: 'continued', support: 'full', handler: sysHost },
 	{ number: 252, name: 'ioprio_get', lane: 'continued', support: 'full', handler: sysHost },
-	{ number: 253, name: 'inotify_init', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 254, name: 'inotify_add_watch', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 255, name: 'inotify_rm_watch', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 253, name: 'inotify_init', lane: 'trapped', support: 'full', handler: sysInotifyInit },
+	{
+		number: 254,
+		name: 'inotify_add_watch',
+		lane: 'trapped',
+		support: 'partial',
+		note: 'what the host itself does to a bind mount is not told',
+		handler: sysInotifyAddWatch,
+	},
+	{ number: 255, name: 'inotify_rm_watch', lane: 'trapped', support: 'full', handler: sysInotifyRmWatch },
 	{ number: 256, name: 'migrate_pages', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{ number: 257, name: 'openat', lane: 'trapped', support: 'full', handler: sysOpenat },
 	{ number: 258, name: 'mkdirat', lane: 'trapped', support: 'full', handler: sysMkdirat },
@@ -686,7 +694,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 291, name: 'epoll_create1', lane: 'trapped', support: 'full', handler: sysEpollCreate1 },
 	{ number: 292, name: 'dup3', lane: 'trapped', support: 'full', handler: sysDup3 },
 	{ number: 293, name: 'pipe2', lane: 'trapped', support: 'full', handler: sysPipe2 },
-	{ number: 294, name: 'inotify_init1', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 294, name: 'inotify_init1', lane: 'trapped', support: 'full', handler: sysInotifyInit1 },
 	{ number: 295, name: 'preadv', lane: 'trapped', support: 'full', handler: sysPreadv },
 	{ number: 296, name: 'pwritev', lane: 'trapped', support: 'full', handler: sysPwritev },
 	{

@@ -1,5 +1,6 @@
 import { EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE } from '../abi/errno.js';
 import { F_GETPIPE_SZ, F_SETPIPE_SZ, F_UNLCK, O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY } from '../abi/fcntl.js';
+import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE } from '../abi/inotify.js';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll-constants.js';
 import { S_IFIFO, S_IFSOCK } from '../abi/stat-constants.js';
 import { WaitQueue } from '../event/wait-queue.js';
@@ -8,6 +9,7 @@ import type { IoVector } from '../trap/guest-memory.js';
 import type { Inode } from './inode.js';
 import type { Path } from './path.js';
 import type { Stat } from './stat.js';
+import { hasWatches, notifyDescription, notifyIfGone } from './watches.js';
 
 /** A write position that means "at the description's own offset" (read(2), write(2)). */
 export const AT_OFFSET = -1;
@@ -75,6 +77,10 @@ export abstract class FileDescription {
 		}
 		if (this.closeListeners !== null) for (const listener of this.closeListeners) listener.closed(this);
 		this.close();
+		if (hasWatches() && this.path !== null && (this.flags & O_PATH) === 0) {
+			notifyDescription(this, this.isWritable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
+			if (this.path.dentry.isDeleted) notifyIfGone(this.inode);
+		}
 	}
 
 	/** `listener` is told when the last reference is gone; it holds none itself. */

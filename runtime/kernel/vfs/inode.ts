@@ -5,6 +5,7 @@ import type { FileDescription } from './file-description.js';
 import type { FileLocks } from './file-locks.js';
 import type { Path } from './path.js';
 import type { Stat } from './stat.js';
+import type { Watch } from './watches.js';
 
 /** A mounted file system's own state (Linux: super_block). One instance may be mounted in several places. */
 export abstract class FileSystem {
@@ -71,9 +72,15 @@ export abstract class Inode {
 	abstract uid: number;
 	abstract gid: number;
 
+	/** Who is told of what is done to it (inotify); null without any. Replaced, never changed. */
+	watches: readonly Watch[] | null = null;
 	/** Advisory locks, from the first one on. */
 	locks: FileLocks | null = null;
 
+	/** Has any description of it been opened and not closed? For files that can lose their last name. */
+	get isOpen(): boolean {
+		return false;
+	}
 	get type(): number {
 		return this.mode & S_IFMT;
 	}

@@ -1,11 +1,13 @@
 import { native } from '../../../native.js';
 import { EACCES, EFBIG, EINVAL, ENXIO } from '../../abi/errno.js';
 import { O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from '../../abi/fcntl.js';
+import { IN_ACCESS, IN_MODIFY } from '../../abi/inotify.js';
 import type { Task } from '../../task/task.js';
 import type { IoVector } from '../../trap/guest-memory.js';
 import { AT_OFFSET, FileDescription } from '../../vfs/file-description.js';
 import type { Path } from '../../vfs/path.js';
 import type { Stat } from '../../vfs/stat.js';
+import { hasWatches, notifyDescription } from '../../vfs/watches.js';
 import { dropSetIdBits, limitFileSize } from '../write-checks.js';
 import type { HostInode } from './host-inode.js';
 
@@ -44,6 +46,7 @@ export class HostFile extends FileDescription {
 		if (start > MAX_POSITION) return 0;
 		const bytes = vector.fromHost(this.fd, start);
 		if (bytes > 0 && position === AT_OFFSET) this.offset = start + bytes;
+		if (bytes > 0 && hasWatches()) notifyDescription(this, IN_ACCESS);
 		return bytes;
 	}
 
@@ -60,6 +63,7 @@ export class HostFile extends FileDescription {
 		dropSetIdBits(this.inode, task);
 		const bytes = vector.toHost(this.fd, start, this.isAppend, room);
 		if (bytes > 0 && position === AT_OFFSET) this.offset = start + bytes;
+		if (bytes > 0 && hasWatches()) notifyDescription(this, IN_MODIFY);
 		return bytes;
 	}
 

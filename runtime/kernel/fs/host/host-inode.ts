@@ -152,6 +152,10 @@ export class HostInode extends Inode {
 		if (this.nlink === 0) this.fs.inodes.delete(this.hostDev, this.ino, this);
 	}
 
+	override get isOpen(): boolean {
+		return this.openFiles.length > 0;
+	}
+
 	/** A file is open (or no longer): see `openFiles`. */
 	opened(file: HostFile): void {
 		this.openFiles.push(file);

@@ -1,9 +1,11 @@
 import { EACCES, EINVAL, EPERM } from '../../abi/errno.js';
 import { F_ADD_SEALS, F_GET_SEALS, O_ACCMODE, O_WRONLY, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from '../../abi/fcntl.js';
+import { IN_ACCESS, IN_MODIFY } from '../../abi/inotify.js';
 import type { Task } from '../../task/task.js';
 import type { IoVector } from '../../trap/guest-memory.js';
 import { AT_OFFSET, FileDescription } from '../../vfs/file-description.js';
 import type { Path } from '../../vfs/path.js';
+import { hasWatches, notifyDescription } from '../../vfs/watches.js';
 import { dropSetIdBits, limitFileSize } from '../write-checks.js';
 import { MAX_FILE_BYTES, type TmpRegular } from './tmp-regular.js';
 
@@ -37,6 +39,7 @@ export class TmpFile extends FileDescription {
 		if (bytes < 0) return bytes;
 		if (position === AT_OFFSET) this.offset = start + bytes;
 		this.inode.touchAccess(this.path, this.flags);
+		if (bytes > 0 && hasWatches()) notifyDescription(this, IN_ACCESS);
 		return bytes;
 	}
 
@@ -47,6 +50,7 @@ export class TmpFile extends FileDescription {
 		dropSetIdBits(this.inode, task);
 		const bytes = this.inode.write(vector, start, room);
 		if (bytes > 0 && position === AT_OFFSET) this.offset = start + bytes;
+		if (bytes > 0 && hasWatches()) notifyDescription(this, IN_MODIFY);
 		return bytes;
 	}
 

@@ -88,7 +88,7 @@ export abstract class TmpInode extends Inode {
 	}
 
 	/** Is somebody still using it without a name? */
-	protected get isOpen(): boolean {
+	override get isOpen(): boolean {
 		return false;
 	}
 

@@ -84,7 +84,7 @@ export class TmpRegular extends TmpInode {
 		super.unlinked();
 	}
 
-	protected override get isOpen(): boolean {
+	override get isOpen(): boolean {
 		return this.opens > 0;
 	}
 
