@@ -1,4 +1,5 @@
 import { native } from '../native.js';
+import { IpcNamespace } from './ipc/sysv/ipc-namespace.js';
 import type { Kernel } from './kernel.js';
 import type { ThreadGroup } from './task/thread-group.js';
 import type { MountNamespace } from './vfs/mount.js';
@@ -26,6 +27,8 @@ export class Container {
 	exitStatus: number | null = null;
 	/** The host is freezing its processes: none may stay in a blocked call (facts/traps.md 5). */
 	isPaused = false;
+	/** System V objects and POSIX queues of its processes. */
+	readonly ipc = new IpcNamespace();
 	readonly counts: CallCounts = { trapped: 0, continued: 0, lent: 0, missing: new Map() };
 
 	constructor(

@@ -110,6 +110,7 @@ import {
 import { sysInotifyAddWatch, sysInotifyInit, sysInotifyInit1, sysInotifyRmWatch } from './inotify.js';
 import { sysMemfdCreate } from './memfd.js';
 import { sysMadvise, sysMmap, sysMsync } from './memory.js';
+import { sysMsgctl, sysMsgget, sysMsgrcv, sysMsgsnd } from './message-queues.js';
 import {
 	ARCH_PRCTL,
 	FUTEX_RULES,
@@ -126,6 +127,7 @@ import { sysPidfdGetfd, sysPidfdOpen, sysPidfdSendSignal, sysWaitid } from './pi
 import { sysPipe, sysPipe2 } from './pipe.js';
 import { sysPoll, sysPpoll, sysPselect6, sysSelect } from './poll.js';
 import { sysClone, sysContinue, sysExecve, sysExecveat, sysExitGroup, sysFork, sysPlan, sysUnshare, sysVfork } from './process.js';
+import { sysSemctl, sysSemget, sysSemop, sysSemtimedop } from './semaphores.js';
 import { sysKill, sysRtSigaction, sysRtSigqueueinfo, sysRtTgsigqueueinfo, sysTgkill, sysTkill } from './signal.js';
 import { sysSignalfd, sysSignalfd4 } from './signalfd.js';
 import {
@@ -295,14 +297,14 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 61, name: 'wait4', lane: 'native', support: 'full', native: "Waits for the caller's own children, which are real processes." },
 	{ number: 62, name: 'kill', lane: 'trapped', support: 'full', handler: sysKill },
 	{ number: 63, name: 'uname', lane: 'trapped', support: 'full', handler: sysUname },
-	{ number: 64, name: 'semget', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 65, name: 'semop', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 66, name: 'semctl', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 64, name: 'semget', lane: 'trapped', support: 'full', handler: sysSemget },
+	{ number: 65, name: 'semop', lane: 'trapped', support: 'full', handler: sysSemop, restart: 'never' },
+	{ number: 66, name: 'semctl', lane: 'trapped', support: 'full', handler: sysSemctl },
 	{ number: 67, name: 'shmdt', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 68, name: 'msgget', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 69, name: 'msgsnd', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 70, name: 'msgrcv', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 71, name: 'msgctl', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 68, name: 'msgget', lane: 'trapped', support: 'full', handler: sysMsgget },
+	{ number: 69, name: 'msgsnd', lane: 'trapped', support: 'full', handler: sysMsgsnd, restart: 'noHandler' },
+	{ number: 70, name: 'msgrcv', lane: 'trapped', support: 'full', handler: sysMsgrcv, restart: 'noHandler' },
+	{ number: 71, name: 'msgctl', lane: 'trapped', support: 'full', handler: sysMsgctl },
 	{ number: 72, name: 'fcntl', lane: 'trapped', support: 'partial', note: 'no leases, no signals for I/O', handler: sysFcntl },
 	{ number: 73, name: 'flock', lane: 'trapped', support: 'full', handler: sysFlock },
 	{ number: 74, name: 'fsync', lane: 'trapped', support: 'full', handler: sysFsync },
@@ -552,7 +554,7 @@ export const SYSCALLS: readonly Syscall[] = [
 		support: 'full',
 		native: "Handlers, masks and waiting for signals of the caller's own.",
 	},
-	{ number: 220, name: 'semtimedop', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 220, name: 'semtimedop', lane: 'trapped', support: 'full', handler: sysSemtimedop, restart: 'never' },
 	{ number: 221, name: 'fadvise64', lane: 'trapped', support: 'partial', note: 'taken, without effect', handler: sysFadvise64 },
 	{ number: 222, name: 'timer_create', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 223, name: 'timer_settime', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },

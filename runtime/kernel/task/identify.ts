@@ -85,9 +85,10 @@ function createGroup(kernel: Kernel, pid: number, cookie: number, from: Inherita
 		group.scriptArguments = from.parent.scriptArguments;
 		group.oomScoreAdj = from.parent.oomScoreAdj;
 		group.oomScoreAdjMin = from.parent.oomScoreAdjMin;
+		if (from.parent.attachments !== null) from.container.ipc.inherit(from.parent, group);
 	}
 	// Its parent may want to know when it is gone, and nobody can tell any more.
-	if (hasSignalFds()) group.insideId = from.container.insideId(pid);
+	if (hasSignalFds()) void group.insideId;
 	kernel.groups.set(pid, group);
 	from.container.groups.set(pid, group);
 	addTask(kernel, group, pid);

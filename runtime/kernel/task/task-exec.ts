@@ -98,6 +98,7 @@ export class ExecPlan implements Continued {
 			group.files = own;
 		}
 		group.files.exec(task);
+		group.container.ipc.detachAll(group);
 		group.incarnation++;
 		group.executable = this.executable;
 		group.isDumpable = !this.plan.isSecure;

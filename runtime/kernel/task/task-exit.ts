@@ -21,6 +21,7 @@ export function endGroup(kernel: Kernel, group: ThreadGroup): void {
 	kernel.forks.parentEnded(group);
 	if (group.realTimer?.isArmed) kernel.timers.disarm(group.realTimer);
 	if (leader !== undefined) group.files.release(leader);
+	group.container.ipc.groupEnded(group);
 	kernel.groups.delete(group.pid);
 	const container = group.container;
 	container.groups.delete(group.pid);
@@ -53,7 +54,7 @@ function childInfo(group: ThreadGroup): SignalInfo {
 	return {
 		signal: SIGCHLD,
 		code: signal === 0 ? CLD_EXITED : (status & 0x80) !== 0 ? CLD_DUMPED : CLD_KILLED,
-		pid: group.insideId > 0 ? group.insideId : group.container.insideId(group.pid),
+		pid: group.insideId,
 		uid: group.credentials.uid,
 		status: signal === 0 ? (status >> 8) & 0xff : signal,
 		userTicks: stat.number(STAT_UTIME),

@@ -2,6 +2,8 @@ import { native } from '../../native.js';
 import type { Container } from '../container.js';
 import type { Timer } from '../event/timers.js';
 import { WaitQueue } from '../event/wait-queue.js';
+import type { Adjustments, SemaphoreSet } from '../ipc/sysv/semaphore-set.js';
+import type { SharedMemory } from '../ipc/sysv/shared-memory.js';
 import type { DescriptorTable } from '../vfs/descriptor-table.js';
 import type { Path } from '../vfs/path.js';
 import type { Credentials } from './credentials.js';
@@ -33,8 +35,12 @@ export class ThreadGroup {
 	signalsSent = 0;
 	/** Signals for the process that are kept for a signalfd; null before the first. */
 	kept: KeptSignals | null = null;
-	/** Its id in its container, for what is said of it after its end; 0 if nobody has asked while it lived. */
-	insideId = 0;
+	/** `insideId`, once asked for: the host doesn't know it any more when the process is gone. */
+	private knownInsideId = 0;
+	/** What it has to give back of semaphores when it ends (SEM_UNDO); null without any. */
+	semaphoreUndo: Map<SemaphoreSet, Adjustments> | null = null;
+	/** Segments that it has mapped, by address; null without any. */
+	attachments: Map<number, SharedMemory> | null = null;
 	/** A fork in flight whose child would be told by the same cookie: others of the group wait until it is over. */
 	fork: PendingFork | null = null;
 	readonly forkQueue = new WaitQueue();
@@ -79,6 +85,11 @@ export class ThreadGroup {
 		public credentials: Credentials,
 	) {}
 
+	/** Its id as its container sees it; 0 if nobody has asked while it lived. */
+	get insideId(): number {
+		if (this.knownInsideId === 0) this.knownInsideId = this.container.insideId(this.pid);
+		return this.knownInsideId;
+	}
 	get isInit(): boolean {
 		return this.container.init === this;
 	}
