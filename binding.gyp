@@ -18,6 +18,7 @@
         "native/addon/processes.cc",
         "native/addon/spawn.cc",
         "native/addon/spawn-child.cc",
+        "native/addon/run-call.cc",
         "native/addon/under-mask.cc",
         "native/addon/wait.cc",
       ],

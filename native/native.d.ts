@@ -24,7 +24,7 @@ export declare const enum EventKind {
 	Lent = 4,
 	/** A listener has no task left: word 1 listener key. It comes once; the listener is closed. */
 	ListenerGone = 5,
-	/** `interruptUnderMask` finished: word 1 key, word 2 result (0 or -errno). */
+	/** `interruptUnderMask` or `runCall` finished: word 1 key, word 2 result (0 or -errno); word 3 what a result of 64 bits has above the low 32. */
 	Interrupted = 6,
 }
 
@@ -211,6 +211,22 @@ export declare function interruptUnderMask(
 	tid: number,
 	maskAddress: number,
 ): void;
+
+/**
+ * Makes the task of a trap run call `number` with six arguments (`values`) in place of the one it trapped in, on a helper thread with ptrace: the trap is ended,
+ * the other call goes through the filter like any other and may trap, and its result is what the original call returns (-EEXIST as -EINVAL). `Interrupted`
+ * with `key` follows, before the task's next trap: words 2 and 3 are the result, or -EAGAIN when a signal came first and the original call begins anew, or
+ * -errno of what failed. 0, or -errno with the trap left waiting.
+ */
+export declare function runCall(
+	key: number,
+	listener: number,
+	idLow: number,
+	idHigh: number,
+	tid: number,
+	number: number,
+	values: Float64Array,
+): number;
 
 // --- Guest memory -------------------------------------------------------------------------------------------------
 

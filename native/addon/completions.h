@@ -11,6 +11,8 @@ struct Completion {
   EventKind kind;
   int32_t key;
   int32_t result;
+  // What a result of 64 bits has above the low 32.
+  int32_t high = 0;
 };
 
 // The eventfd that is readable while there are completions, made on first use; -errno.

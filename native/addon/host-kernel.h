@@ -52,7 +52,9 @@ static_assert(sizeof(PidfdInfo) == 64);
 
 // include/linux/errno.h: what a call returns inside the kernel when a signal ends it; never seen by a program.
 inline constexpr int kErestartsys = 512;
+inline constexpr int kErestartnointr = 513;
 inline constexpr int kErestartnohand = 514;
+inline constexpr int kErestartRestartblock = 516;
 
 // The structures that are shared with the kernel have the sizes that its interface promises.
 static_assert(sizeof(struct seccomp_data) == 64);

@@ -10,13 +10,7 @@
 // Every step of ptrace belongs to the thread that seized, so a worker runs it from the beginning to the end. If a task
 // doesn't come to a stop in time, the worker's thread ends: that detaches the task, wherever it is.
 
-#include <linux/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
-#include <ctime>
+#include <fcntl.h>
 
 #include "completions.h"
 #include "descriptor.h"
@@ -24,21 +18,15 @@
 #include "host-kernel.h"
 #include "listeners.h"
 #include "result.h"
+#include "tracee.h"
 #include "worker.h"
-
-// <sys/ptrace.h> and <linux/ptrace.h> declare the same names; this is the one function that is needed of the former,
-// and the register layout is that of <sys/user.h>.
-#include <sys/user.h>
 
 namespace isopod {
 
 namespace {
 
 constexpr size_t kQueueCapacity = 4096;
-constexpr int64_t kPatienceNs = 1'000'000'000;
-constexpr uint64_t kSyscallInstructionSize = 2;
 constexpr uint64_t kSignalSetSize = 8;
-constexpr int kSyscallStop = SIGTRAP | 0x80;
 
 struct InterruptJob {
   int32_t key = 0;
@@ -46,67 +34,6 @@ struct InterruptJob {
   uint64_t id = 0;
   pid_t tid = 0;
   uint64_t mask_address = 0;
-};
-
-long Ptrace(long request, pid_t tid, uint64_t address, const void* data) {
-  return syscall(SYS_ptrace, request, tid, address, data);
-}
-
-// How a task stopped: as waitid(2) says it, the signal in the low byte and the event above it.
-struct Stop {
-  // 0, or -errno: ESRCH when the task is gone, ETIMEDOUT.
-  int error;
-  int signal;
-  int event;
-};
-
-// Waits until the task stops. An end is looked at, never collected: that belongs to whoever reaps.
-Stop AwaitStop(pid_t tid) {
-  timespec pause = {0, 20'000};
-  for (int64_t waited_ns = 0; waited_ns < kPatienceNs; waited_ns += pause.tv_nsec) {
-    siginfo_t info = {};
-    constexpr int kOptions = WSTOPPED | WEXITED | WNOHANG | __WALL | __WNOTHREAD;
-    if (waitid(P_PID, static_cast<id_t>(tid), &info, kOptions | WNOWAIT) == -1) return {-ESRCH, 0, 0};
-    if (info.si_pid != 0) {
-      if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) return {-ESRCH, 0, 0};
-      if (waitid(P_PID, static_cast<id_t>(tid), &info, WSTOPPED | WNOHANG | __WALL | __WNOTHREAD) == -1 ||
-          info.si_pid == 0) {
-        return {-ESRCH, 0, 0};
-      }
-      return {0, info.si_status & 0xff, info.si_status >> 8};
-    }
-    nanosleep(&pause, nullptr);
-    if (pause.tv_nsec < 1'000'000) pause.tv_nsec *= 2;
-  }
-  return {-ETIMEDOUT, 0, 0};
-}
-
-// A task that this thread has seized.
-class Tracee {
- public:
-  explicit Tracee(pid_t tid) : tid_(tid) {}
-
-  int Seize() {
-    if (Ptrace(PTRACE_SEIZE, tid_, 0, reinterpret_cast<void*>(PTRACE_O_TRACESYSGOOD)) == -1) return -errno;
-    return Interrupt();
-  }
-  int Interrupt() { return Ptrace(PTRACE_INTERRUPT, tid_, 0, nullptr) == -1 ? -errno : 0; }
-  int Get(user_regs_struct* registers) { return Ptrace(PTRACE_GETREGS, tid_, 0, registers) == -1 ? -errno : 0; }
-  int Set(const user_regs_struct& registers) { return Ptrace(PTRACE_SETREGS, tid_, 0, &registers) == -1 ? -errno : 0; }
-  // Runs to the next system-call stop; another kind of stop may come before.
-  Stop RunToSyscall() {
-    if (Ptrace(PTRACE_SYSCALL, tid_, 0, nullptr) == -1) return {-errno, 0, 0};
-    return AwaitStop(tid_);
-  }
-  // Lets go of a stopped task; a signal that it was stopped for is delivered.
-  int Detach(int signal) {
-    return Ptrace(PTRACE_DETACH, tid_, 0, reinterpret_cast<void*>(static_cast<uintptr_t>(signal))) == -1 ? -errno : 0;
-  }
-
-  pid_t tid() const { return tid_; }
-
- private:
-  pid_t tid_;
 };
 
 // Puts the registers back and lets go. `original` is the state right after the interrupted call, with -514 in rax:

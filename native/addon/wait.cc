@@ -148,11 +148,12 @@ void CloseListener(size_t place) {
 }
 
 // Writes one record without arguments.
-void Put(size_t* count, EventKind kind, int32_t key, int32_t value) {
+void Put(size_t* count, EventKind kind, int32_t key, int32_t value, int32_t high = 0) {
   int32_t* record = waiter.batch + *count * kRecordWords;
   record[0] = static_cast<int32_t>(kind);
   record[1] = key;
   record[2] = value;
+  record[3] = high;
   (*count)++;
 }
 
@@ -181,7 +182,7 @@ bool PutCompletions(size_t* count, size_t limit, EventKind kind) {
   Completion completion;
   while (*count < limit) {
     if (!TakeCompletion(kind, &completion)) return true;
-    Put(count, kind, completion.key, completion.result);
+    Put(count, kind, completion.key, completion.result, completion.high);
   }
   return false;
 }
@@ -239,7 +240,8 @@ int64_t Wait(double timeout_ns) {
     Put(&count, EventKind::kListenerGone, waiter.polled_keys[place - 1], 0);
     CloseListener(place - 1);
   }
-  if (has_completions && PutCompletions(&count, room, EventKind::kLent) &&
+  // A completion may be older than a trap of the same task that was received just now.
+  if ((has_completions || waiter.trap_count > 0) && PutCompletions(&count, room, EventKind::kLent) &&
       PutCompletions(&count, room, EventKind::kInterrupted)) {
     SettleCompletions();
   }

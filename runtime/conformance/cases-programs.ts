@@ -12,6 +12,7 @@ export const programCases: readonly ConformanceCase[] = [
 	{ name: 'signalfd', script: '/mnt/bin/signalfd; echo $?' },
 	{ name: 'inotify', script: '/mnt/bin/inotify; echo $?' },
 	{ name: 'sysv-sem-msg', script: '/mnt/bin/sysv-sem-msg; echo $?' },
+	{ name: 'sysv-shm', script: '/mnt/bin/sysv-shm; echo $?' },
 	{ name: 'errno-table', script: '/mnt/bin/errno-table; echo $?' },
 	{ name: 'errno-order', script: '/mnt/bin/errno-order; echo $?' },
 ];

@@ -23,6 +23,7 @@ import type { Trap } from '../trap/trap.js';
 import { LENT_CURRENT, LENT_NONE, LENT_STALE } from '../vfs/descriptor-table.js';
 import type { FileDescription } from '../vfs/file-description.js';
 import { MS_NOEXEC } from '../vfs/mount.js';
+import { mapSegment } from './shared-memory.js';
 
 const PAGE_BYTES = 4096;
 /** What a process can address. */
@@ -35,6 +36,7 @@ const TASK_BYTES = 2 ** 47 - PAGE_BYTES;
 export function sysMmap(task: Task, trap: Trap): number {
 	const flags = trap.uint(3);
 	if ((flags & MAP_ANONYMOUS) !== 0) return (flags & MAP_HUGETLB) !== 0 ? -ENOMEM : -EINVAL;
+	if (task.attaching !== null) return mapSegment(task, trap);
 	const fd = trap.int(4);
 	const description = task.file(fd);
 	if (trap.long(5) % PAGE_BYTES !== 0) return -EINVAL;

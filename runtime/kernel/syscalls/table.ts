@@ -128,6 +128,7 @@ import { sysPipe, sysPipe2 } from './pipe.js';
 import { sysPoll, sysPpoll, sysPselect6, sysSelect } from './poll.js';
 import { sysClone, sysContinue, sysExecve, sysExecveat, sysExitGroup, sysFork, sysPlan, sysUnshare, sysVfork } from './process.js';
 import { sysSemctl, sysSemget, sysSemop, sysSemtimedop } from './semaphores.js';
+import { sysShmat, sysShmctl, sysShmdt, sysShmget } from './shared-memory.js';
 import { sysKill, sysRtSigaction, sysRtSigqueueinfo, sysRtTgsigqueueinfo, sysTgkill, sysTkill } from './signal.js';
 import { sysSignalfd, sysSignalfd4 } from './signalfd.js';
 import {
@@ -240,9 +241,9 @@ export const SYSCALLS: readonly Syscall[] = [
 		rules: oneOf(2, MADVICE),
 		handler: sysMadvise,
 	},
-	{ number: 29, name: 'shmget', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 30, name: 'shmat', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 31, name: 'shmctl', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 29, name: 'shmget', lane: 'trapped', support: 'partial', note: 'no huge pages', handler: sysShmget },
+	{ number: 30, name: 'shmat', lane: 'trapped', support: 'full', handler: sysShmat },
+	{ number: 31, name: 'shmctl', lane: 'trapped', support: 'full', handler: sysShmctl },
 	{ number: 32, name: 'dup', lane: 'trapped', support: 'full', handler: sysDup },
 	{ number: 33, name: 'dup2', lane: 'trapped', support: 'full', handler: sysDup2 },
 	{ number: 34, name: 'pause', lane: 'native', support: 'full', native: "Handlers, masks and waiting for signals of the caller's own." },
@@ -300,7 +301,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 64, name: 'semget', lane: 'trapped', support: 'full', handler: sysSemget },
 	{ number: 65, name: 'semop', lane: 'trapped', support: 'full', handler: sysSemop, restart: 'never' },
 	{ number: 66, name: 'semctl', lane: 'trapped', support: 'full', handler: sysSemctl },
-	{ number: 67, name: 'shmdt', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 67, name: 'shmdt', lane: 'trapped', support: 'full', handler: sysShmdt },
 	{ number: 68, name: 'msgget', lane: 'trapped', support: 'full', handler: sysMsgget },
 	{ number: 69, name: 'msgsnd', lane: 'trapped', support: 'full', handler: sysMsgsnd, restart: 'noHandler' },
 	{ number: 70, name: 'msgrcv', lane: 'trapped', support: 'full', handler: sysMsgrcv, restart: 'noHandler' },

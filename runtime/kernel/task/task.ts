@@ -1,5 +1,6 @@
 import { Timer } from '../event/timers.js';
 import { WAKE_ANY, WaitEntry, type Waiter, type WaitQueue } from '../event/wait-queue.js';
+import type { SharedMemory } from '../ipc/sysv/shared-memory.js';
 import type { Kernel } from '../kernel.js';
 import { Trap } from '../trap/trap.js';
 import type { DescriptorTable } from '../vfs/descriptor-table.js';
@@ -41,6 +42,8 @@ export class Task implements Waiter {
 
 	/** Signals sent to its group when its last trap was answered: when more were sent since, one may be pending already as it blocks. */
 	signalsSeen = 0;
+	/** A shmat(2) that is on its way as an mmap; null without one. */
+	attaching: { readonly segment: SharedMemory; readonly fd: number; readonly isReadOnly: boolean } | null = null;
 	/** Signals for this thread alone that are kept for a signalfd; null before the first. */
 	kept: KeptSignals | null = null;
 	/** A continued fork or exec that isn't known to have happened yet (facts/traps.md 7, 18). */

@@ -86,7 +86,7 @@ export class Dispatcher {
 			if (kind === EVENT_TRAP) this.receive(offset);
 			// Its key is the listener's, no endpoint's; whose guests it had has been told by their ends.
 			else if (kind !== EVENT_LISTENER_GONE)
-				kernel.endpoints.deliver(batch[offset + 1]!, kind, kind === EVENT_ENDED ? 0 : batch[offset + 2]!);
+				kernel.endpoints.deliver(batch[offset + 1]!, kind, kind === EVENT_ENDED ? 0 : batch[offset + 2]!, batch[offset + 3]!);
 		}
 		if (kernel.timers.size > 0) kernel.timers.run(native.monotonicNs());
 		// Tasks that are woken while this runs join the end and run in this turn too; each is there at most once.

@@ -1,7 +1,7 @@
 /** Takes what the host has to say about a watched descriptor, process, lend or listener. */
 export interface Endpoint {
-	/** `kind` is EVENT_* of records.ts, `value` the record's second word. */
-	onEvent(kind: number, value: number): void;
+	/** `kind` is EVENT_* of records.ts, `value` the record's second word, `high` the third: what a result of 64 bits has above the low 32. */
+	onEvent(kind: number, value: number, high: number): void;
 }
 
 /** The keys of `native.watch` and its like: small numbers for who gets the event. */
@@ -23,7 +23,7 @@ export class Endpoints {
 		this.free.push(key);
 	}
 
-	deliver(key: number, kind: number, value: number): void {
-		this.slots[key]?.onEvent(kind, value);
+	deliver(key: number, kind: number, value: number, high: number): void {
+		this.slots[key]?.onEvent(kind, value, high);
 	}
 }

@@ -64,6 +64,6 @@ export class IpcNamespace {
 	inherit(parent: ThreadGroup, child: ThreadGroup): void {
 		if (parent.attachments === null || parent.attachments.size === 0) return;
 		child.attachments = new Map(parent.attachments);
-		for (const segment of child.attachments.values()) segment.attached(child.insideId);
+		for (const segment of child.attachments.values()) segment.attached(parent.insideId);
 	}
 }
