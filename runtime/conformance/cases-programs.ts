@@ -13,6 +13,12 @@ export const programCases: readonly ConformanceCase[] = [
 	{ name: 'inotify', script: '/mnt/bin/inotify; echo $?' },
 	{ name: 'sysv-sem-msg', script: '/mnt/bin/sysv-sem-msg; echo $?' },
 	{ name: 'sysv-shm', script: '/mnt/bin/sysv-shm; echo $?' },
+	{
+		name: 'ipcs',
+		script:
+			"ipcmk -M 5000 -S 3 -Q | sed 's/:.*//'; ipcs | awk '{print NF, $3, $4, $5, $6}'; cat /proc/sysvipc/* | awk '{print NF, $2, $3, $4}'; ipcs -u; ipcrm -a; ipcs -u",
+	},
+	{ name: 'posix-queues', script: '/mnt/bin/posix-queues; echo $?' },
 	{ name: 'errno-table', script: '/mnt/bin/errno-table; echo $?' },
 	{ name: 'errno-order', script: '/mnt/bin/errno-order; echo $?' },
 ];

@@ -14,6 +14,8 @@ export class UserAccount {
 	/** inotify instances, and watches in them. */
 	inotifyInstances = 0;
 	inotifyWatches = 0;
+	/** Bytes that its POSIX queues may hold. */
+	queueBytes = 0;
 	private holders = 0;
 
 	constructor(private readonly uid: number) {}

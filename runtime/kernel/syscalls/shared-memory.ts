@@ -257,7 +257,7 @@ function info(task: Task, ipc: IpcNamespace, address: number, isUse: boolean): n
 	scratch.fill(0, 0, bytes);
 	if (isUse) {
 		let resident = 0;
-		for (const segment of ipc.segments.all()) resident += segment.file.pages;
+		for (const segment of ipc.segments.all()) resident += segment.file.residentBytes / PAGE_SIZE;
 		scratchView.setInt32(0, ipc.segments.size, true);
 		put64(8, ipc.segmentPages);
 		put64(16, resident);

@@ -126,6 +126,7 @@ import {
 import { sysPidfdGetfd, sysPidfdOpen, sysPidfdSendSignal, sysWaitid } from './pidfd.js';
 import { sysPipe, sysPipe2 } from './pipe.js';
 import { sysPoll, sysPpoll, sysPselect6, sysSelect } from './poll.js';
+import { sysMqGetsetattr, sysMqNotify, sysMqOpen, sysMqTimedreceive, sysMqTimedsend, sysMqUnlink } from './posix-queues.js';
 import { sysClone, sysContinue, sysExecve, sysExecveat, sysExitGroup, sysFork, sysPlan, sysUnshare, sysVfork } from './process.js';
 import { sysSemctl, sysSemget, sysSemop, sysSemtimedop } from './semaphores.js';
 import { sysShmat, sysShmctl, sysShmdt, sysShmget } from './shared-memory.js';
@@ -593,12 +594,12 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 237, name: 'mbind', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 238, name: 'set_mempolicy', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 239, name: 'get_mempolicy', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 240, name: 'mq_open', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 241, name: 'mq_unlink', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 242, name: 'mq_timedsend', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 243, name: 'mq_timedreceive', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 244, name: 'mq_notify', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 245, name: 'mq_getsetattr', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 240, name: 'mq_open', lane: 'trapped', support: 'full', handler: sysMqOpen },
+	{ number: 241, name: 'mq_unlink', lane: 'trapped', support: 'full', handler: sysMqUnlink },
+	{ number: 242, name: 'mq_timedsend', lane: 'trapped', support: 'full', handler: sysMqTimedsend },
+	{ number: 243, name: 'mq_timedreceive', lane: 'trapped', support: 'full', handler: sysMqTimedreceive },
+	{ number: 244, name: 'mq_notify', lane: 'trapped', support: 'partial', note: 'by signal, not by thread', handler: sysMqNotify },
+	{ number: 245, name: 'mq_getsetattr', lane: 'trapped', support: 'full', handler: sysMqGetsetattr },
 	{ number: 246, name: 'kexec_load', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{
 		number: 247,

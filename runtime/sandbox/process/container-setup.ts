@@ -61,9 +61,10 @@ function fileSystem(container: Container, mount: MountConfig, treeFd: number): M
 			return { fs: new SysFileSystem(), options: '' };
 		case 'bind':
 			return { fs: new HostFileSystem(treeFd, 'ext4', false, (mount.flags & MS_RDONLY) !== 0, true), options: '' };
+		case 'mqueue':
+			return { fs: container.ipc.posixQueues, options: '' };
 		case 'tmpfs':
 		case 'devpts':
-		case 'mqueue':
 		case 'cgroup':
 			break;
 	}

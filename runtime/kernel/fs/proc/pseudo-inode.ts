@@ -58,7 +58,7 @@ export abstract class PseudoInode extends Inode {
 		return 0;
 	}
 
-	override create(): number {
+	override create(..._: Parameters<Inode['create']>): Inode | number {
 		return this.fs.createError;
 	}
 	override createUnnamed(): number {
@@ -76,7 +76,7 @@ export abstract class PseudoInode extends Inode {
 	override link(): number {
 		return this.fs.linkError;
 	}
-	override unlink(): number {
+	override unlink(..._: Parameters<Inode['unlink']>): number {
 		return -EPERM;
 	}
 	override rmdir(): number {

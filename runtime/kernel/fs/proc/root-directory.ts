@@ -16,6 +16,7 @@ import type { ProcFileSystem } from './proc-file-system.js';
 import { ProcLink } from './proc-link.js';
 import { ProcessorTimes } from './stat.js';
 import { sysDirectory } from './sys/sys-directory.js';
+import { sysvipcDirectory } from './sysvipc.js';
 import { uptimeText } from './uptime.js';
 import { versionText } from './version.js';
 
@@ -49,6 +50,7 @@ export class RootDirectory extends PseudoDirectory {
 		this.addFile('stat', () => processorTimes.text());
 		this.addFile('swaps', swapsText);
 		this.fixed.set('sys', sysDirectory(fs));
+		this.fixed.set('sysvipc', sysvipcDirectory(fs));
 		this.addFile('uptime', () => uptimeText(fs, processorTimes));
 		this.addFile('version', versionText);
 		this.addFile('vmstat', () => vmstatText(fs));
@@ -64,7 +66,7 @@ export class RootDirectory extends PseudoDirectory {
 	}
 
 	override get linkCount(): number {
-		return 3 + this.fs.container.groups.size;
+		return 4 + this.fs.container.groups.size;
 	}
 
 	override lookup(name: string): Inode | number {

@@ -2,8 +2,10 @@ import { totalmem } from 'node:os';
 import { native } from '../../../native.js';
 import { ENFILE, EPERM } from '../../abi/errno.js';
 import { F_SEAL_EXEC, MFD_NOEXEC_SEAL, O_LARGEFILE, O_RDWR } from '../../abi/fcntl.js';
+import { PAGE_SIZE } from '../../abi/limits.js';
 import { S_IFREG } from '../../abi/stat-constants.js';
 import { anonymousPath } from '../../vfs/anonymous-path.js';
+import { sharedStat } from '../../vfs/stat.js';
 import { TmpFile } from './tmp-file.js';
 import { TmpFileSystem } from './tmp-file-system.js';
 import { TmpRegular } from './tmp-regular.js';
@@ -53,6 +55,12 @@ export class MemoryFile extends TmpRegular {
 	/** A description with all rights. */
 	openNew(text: string): TmpFile {
 		return new TmpFile(anonymousPath(this, text), this, O_RDWR | O_LARGEFILE);
+	}
+
+	/** Bytes that it takes in memory, those written through mappings included. */
+	get residentBytes(): number {
+		this.stat(sharedStat);
+		return this.pages * PAGE_SIZE;
 	}
 
 	override get seals(): number {

@@ -1,3 +1,4 @@
+import { MqueueFileSystem } from '../../fs/mqueue/mqueue-file-system.js';
 import type { ThreadGroup } from '../../task/thread-group.js';
 import { IpcTable } from './ipc-table.js';
 import type { MessageQueue } from './message-queue.js';
@@ -19,6 +20,7 @@ export class IpcNamespace {
 	readonly semaphores = new IpcTable<SemaphoreSet>(SEMMNI);
 	readonly queues = new IpcTable<MessageQueue>(MSGMNI);
 	readonly segments = new IpcTable<SharedMemory>(SHMMNI);
+	readonly posixQueues = new MqueueFileSystem();
 	readonly undo = new UndoAccount();
 	/** Semaphores of all sets. */
 	semaphoreCount = 0;

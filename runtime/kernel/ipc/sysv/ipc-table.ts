@@ -6,6 +6,8 @@ import type { IpcObject } from './ipc-object.js';
 /** Bits of an id that are its place; those above count how often places were used again (ipc/util.h, ipcmni_seq_shift). */
 const PLACE_BITS = 15;
 const PLACES = 1 << PLACE_BITS;
+/** Places that are gone through at least before one is used again (ipc/util.c, ipc_min_cycle). */
+const MIN_CYCLE = 64;
 const MAX_SEQUENCE = 0xffff;
 
 /** Objects of one kind of an IPC namespace, by id and by key (Linux: struct ipc_ids). */
@@ -47,11 +49,14 @@ export class IpcTable<T extends IpcObject> {
 	}
 
 	private add(object: T): number {
-		let place = 0;
-		while (this.places[place] != null) place++;
+		// Round and round, so that a number comes back late, in no more places than it takes.
+		const limit = Math.min(Math.max(Math.floor((this.count * 3) / 2), MIN_CYCLE), PLACES);
+		let place = this.lastPlace + 1;
+		while (place >= limit || this.places[place] != null) place = place + 1 >= limit ? 0 : place + 1;
 		if (place <= this.lastPlace) this.sequence = (this.sequence + 1) & MAX_SEQUENCE;
 		this.lastPlace = place;
 		object.id = this.sequence * PLACES + place;
+		while (this.places.length < place) this.places.push(null);
 		this.places[place] = object;
 		if (object.key !== IPC_PRIVATE) this.byKey.set(object.key, object);
 		this.count++;

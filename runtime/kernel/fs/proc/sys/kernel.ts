@@ -1,23 +1,23 @@
 import { CAP_LAST } from '../../../abi/capability-sets.js';
 import { NGROUPS_MAX } from '../../../abi/limits.js';
 import { UTS_MACHINE, UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../../../abi/uts.js';
+import { MSGMNI, SEMMNI, SEMMNS, SEMMSL, SEMOPM } from '../../../ipc/sysv/ipc-namespace.js';
+import { MSGMAX, MSGMNB } from '../../../ipc/sysv/message-queue.js';
+import { SHMALL, SHMMAX, SHMMNI } from '../../../ipc/sysv/shared-memory.js';
 import { ProcDirectory } from '../proc-directory.js';
 import type { ProcFileSystem } from '../proc-file-system.js';
 import { randomDirectory } from './random.js';
 import { SysctlFile } from './sysctl-file.js';
 
-/** SHMMAX and SHMALL: ULONG_MAX - 2^24 (include/uapi/linux/shm.h). */
-const SHM_UNLIMITED = '18446744073692774399';
-
-/** Linux's defaults, proc_sys_kernel(5). */
+/** Linux's defaults, proc_sys_kernel(5), but for what is bounded more narrowly here. */
 const CONSTANTS: Readonly<Record<string, string | number>> = {
 	core_pattern: 'core',
 	core_uses_pid: 0,
 	dmesg_restrict: 1,
 	kptr_restrict: 1,
-	msgmax: 8192,
-	msgmnb: 16384,
-	msgmni: 32000,
+	msgmax: MSGMAX,
+	msgmnb: MSGMNB,
+	msgmni: MSGMNI,
 	overflowgid: 65534,
 	overflowuid: 65534,
 	panic: 0,
@@ -26,10 +26,10 @@ const CONSTANTS: Readonly<Record<string, string | number>> = {
 	randomize_va_space: 2,
 	sched_rt_period_us: 1000000,
 	sched_rt_runtime_us: 950000,
-	sem: '32000\t1024000000\t500\t32000',
-	shmall: SHM_UNLIMITED,
-	shmmax: SHM_UNLIMITED,
-	shmmni: 4096,
+	sem: `${SEMMSL}\t${SEMMNS}\t${SEMOPM}\t${SEMMNI}`,
+	shmall: SHMALL,
+	shmmax: SHMMAX,
+	shmmni: SHMMNI,
 	sysctl_writes_strict: 1,
 	tainted: 0,
 	'threads-max': 124000,
