@@ -19,6 +19,8 @@ export const programCases: readonly ConformanceCase[] = [
 			"ipcmk -M 5000 -S 3 -Q | sed 's/:.*//'; ipcs | awk '{print NF, $3, $4, $5, $6}'; cat /proc/sysvipc/* | awk '{print NF, $2, $3, $4}'; ipcs -u; ipcrm -a; ipcs -u",
 	},
 	{ name: 'posix-queues', script: '/mnt/bin/posix-queues; echo $?' },
+	{ name: 'epoll-threads', script: '/mnt/bin/epoll-threads; echo $?' },
+	{ name: 'futexes', script: '/mnt/bin/futexes; echo $?' },
 	{ name: 'errno-table', script: '/mnt/bin/errno-table; echo $?' },
 	{ name: 'errno-order', script: '/mnt/bin/errno-order; echo $?' },
 ];

@@ -27,6 +27,23 @@ async def main():
     try: await asyncio.wait_for(asyncio.sleep(5), 0.05)
     except asyncio.TimeoutError: print('timeout')
 asyncio.run(main())`,
+	shared: `from multiprocessing import shared_memory, Process, Queue, Semaphore
+def work(name, q, sem):
+    s = shared_memory.SharedMemory(name=name); s.buf[5:10] = b'child'; s.close(); sem.release(); q.put('done')
+if __name__ == '__main__':
+    s = shared_memory.SharedMemory(create=True, size=100); q = Queue(); sem = Semaphore(0)
+    s.buf[:5] = b'hello'; p = Process(target=work, args=(s.name, q, sem)); p.start()
+    print(sem.acquire(timeout=10), q.get(), bytes(s.buf[:10])); p.join(); print(p.exitcode); s.close(); s.unlink()`,
+	descriptors: `import os, signal, select, mmap, fcntl
+pid = os.fork()
+if pid == 0: signal.pause()
+fd = os.pidfd_open(pid); print(select.select([fd], [], [], 0)[0]); signal.pidfd_send_signal(fd, signal.SIGTERM)
+print(len(select.select([fd], [], [], 10)[0]), os.waitid(os.P_PIDFD, fd, os.WEXITED).si_status)
+m = os.memfd_create('x', os.MFD_ALLOW_SEALING); os.write(m, b'a' * 5000); fcntl.fcntl(m, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+print(fcntl.fcntl(m, fcntl.F_GET_SEALS), mmap.mmap(m, 5000, access=mmap.ACCESS_READ)[4999:], os.fstat(m).st_size)
+try: os.write(m, b'b')
+except OSError as e: print(e)
+print(os.path.basename(os.readlink(f'/proc/self/fd/{m}')))`,
 	tempfile: `import tempfile, os, stat
 with tempfile.NamedTemporaryFile() as f: f.write(b'abc'); f.flush(); print(os.path.getsize(f.name), oct(os.stat(f.name).st_mode)); n = f.name
 print(os.path.exists(n))

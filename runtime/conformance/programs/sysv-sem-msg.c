@@ -141,8 +141,9 @@ static void semaphores(void) {
 		exit(0);
 	}
 	until(id, GETNCNT, 0, 1);
-	printf("remove %s\n", name(semctl(id, 0, IPC_RMID)));
+	const char *removed = name(semctl(id, 0, IPC_RMID));
 	wait_for(child);
+	printf("remove %s\n", removed);
 	printf("gone %s %s %s\n", op(id, 0, 1, 0), name(semctl(id, 0, GETVAL)), name(semget(0x5eed, 0, 0)));
 	int next = semget(0x5eed, 1, IPC_CREAT | 0600);
 	printf("next id differs %d bad command %s\n", next != id, name(semctl(next, 0, 77)));
@@ -212,8 +213,9 @@ static void queues(void) {
 		exit(0);
 	}
 	usleep(50000);
-	printf("remove %s\n", name(msgctl(id, IPC_RMID, NULL)));
+	const char *removed = name(msgctl(id, IPC_RMID, NULL));
 	wait_for(child);
+	printf("remove %s\n", removed);
 	printf("gone %s\n", name(msgsnd(id, &text, 1, 0)));
 }
 
