@@ -25,6 +25,10 @@ export const MAX_USER_INSTANCES = 128;
 export const MAX_USER_INOTIFY_WATCHES = 65536;
 export const MAX_QUEUED_EVENTS = 16384;
 
+/** Events in the queues of all instances: their memory is the sandbox process's. */
+const MAX_ALL_EVENTS = 1 << 18;
+let queuedEvents = 0;
+
 /** struct inotify_event without its name. */
 const HEAD_BYTES = 16;
 const NAME_MAX_BYTES = 256;
@@ -104,7 +108,9 @@ export class Inotify extends FileDescription {
 		this.account.inotifyWatches -= this.byWd.size;
 		this.byWd.clear();
 		this.byInode.clear();
+		queuedEvents -= this.events.length - this.first;
 		this.events = [];
+		this.first = 0;
 		this.account.inotifyInstances--;
 		this.account.release();
 	}
@@ -152,8 +158,10 @@ export class Inotify extends FileDescription {
 		const last = this.events[this.events.length - 1];
 		const waiting = this.events.length - this.first;
 		if (waiting > 0 && last !== undefined && last.wd === event.wd && last.mask === event.mask && last.name === event.name) return;
-		if (waiting > MAX_QUEUED_EVENTS) return;
-		this.events.push(waiting === MAX_QUEUED_EVENTS ? { wd: -1, mask: IN_Q_OVERFLOW, cookie: 0, name: null } : event);
+		const isFull = waiting >= MAX_QUEUED_EVENTS || queuedEvents >= MAX_ALL_EVENTS;
+		if (isFull && waiting > 0 && last?.mask === IN_Q_OVERFLOW) return;
+		queuedEvents++;
+		this.events.push(isFull ? { wd: -1, mask: IN_Q_OVERFLOW, cookie: 0, name: null } : event);
 		this.waiters.wake(POLLIN | POLLRDNORM);
 	}
 
@@ -175,6 +183,7 @@ export class Inotify extends FileDescription {
 			const before = vector.moved;
 			if (vector.copyOut(bytes, 0, length) !== length) return before > 0 ? before : -EFAULT;
 			this.first++;
+			queuedEvents--;
 		}
 		if (this.first > 1024 || this.first === this.events.length) {
 			this.events = this.events.slice(this.first);

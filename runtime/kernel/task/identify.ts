@@ -88,7 +88,7 @@ function createGroup(kernel: Kernel, pid: number, cookie: number, from: Inherita
 		if (from.parent.attachments !== null) from.container.ipc.inherit(from.parent, group);
 	}
 	// Its parent may want to know when it is gone, and nobody can tell any more.
-	if (hasSignalFds()) void group.insideId;
+	if (hasSignalFds()) group.learnInsideId();
 	kernel.groups.set(pid, group);
 	from.container.groups.set(pid, group);
 	addTask(kernel, group, pid);

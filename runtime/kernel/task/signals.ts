@@ -126,8 +126,7 @@ export class Signals {
 	 */
 	keep(group: ThreadGroup, thread: Task | null, signal: number, sender: Task | null, code = NO_CODE, valueLow = 0, valueHigh = 0): boolean {
 		if (signal <= 0 || signal === SIGKILL || signal === SIGSTOP || !this.isShown(group, signal)) return false;
-		if (!(thread === null ? this.isBlockedByAll(group, signal) : readState(thread.tid, this.state) && has(this.state.blocked, signal)))
-			return false;
+		if (!(thread === null ? this.isBlockedByAll(group, signal) : this.isBlockedBy(thread.tid, signal))) return false;
 		// It goes on, whatever becomes of the signal.
 		if (signal === SIGCONT) native.sendSignal(group.pid, -1, signal);
 		const kept = this.keptOf(thread ?? group);
@@ -177,8 +176,15 @@ export class Signals {
 
 	/** Do all threads block it, those too that the guest kernel has not met? Leaves the last one's state in `state`. */
 	private isBlockedByAll(group: ThreadGroup, signal: number): boolean {
-		for (const tid of threadsOf(group.pid)) if (!readState(tid, this.state) || !has(this.state.blocked, signal)) return false;
+		for (const tid of threadsOf(group.pid)) if (!this.isBlockedBy(tid, signal)) return false;
 		return true;
+	}
+
+	/** A thread in ppoll or its like blocks what the call's mask says. */
+	private isBlockedBy(tid: number, signal: number): boolean {
+		if (!readState(tid, this.state)) return false;
+		const task = this.kernel.tasks.get(tid);
+		return task?.state === TaskState.Blocked ? !this.isDeliverable(task, signal) : has(this.state.blocked, signal);
 	}
 
 	/** A signalfd of the process was closed, or shows other signals: what no other one shows is the host's to keep from now on. */

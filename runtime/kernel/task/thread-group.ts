@@ -87,7 +87,11 @@ export class ThreadGroup {
 
 	/** Its id as its container sees it; 0 if nobody has asked while it lived. */
 	get insideId(): number {
-		if (this.knownInsideId === 0) this.knownInsideId = this.container.insideId(this.pid);
+		return this.knownInsideId === 0 ? this.learnInsideId() : this.knownInsideId;
+	}
+	/** Asks the host for `insideId`, which can't be asked for once the process is gone. */
+	learnInsideId(): number {
+		this.knownInsideId = this.container.insideId(this.pid);
 		return this.knownInsideId;
 	}
 	get isInit(): boolean {

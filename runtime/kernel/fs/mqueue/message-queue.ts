@@ -64,7 +64,13 @@ export class PosixQueue extends Inode {
 	) {
 		super(fs, fs.allocateInos(1));
 		this.mode = S_IFREG | (mode & 0o7777);
-		account.queueBytes += queueBytes(maxMessages, messageBytes);
+		this.reserve(queueBytes(maxMessages, messageBytes));
+	}
+
+	/** Counts bytes in (or out, negative). */
+	private reserve(bytes: number): void {
+		this.account.queueBytes += bytes;
+		this.fs.reservedBytes += bytes;
 	}
 
 	override get isOpen(): boolean {
@@ -85,7 +91,7 @@ export class PosixQueue extends Inode {
 	private freeIfUnused(): void {
 		if (!this.isUnlinked || this.opens > 0) return;
 		this.messages.length = 0;
-		this.account.queueBytes -= queueBytes(this.maxMessages, this.messageBytes);
+		this.reserve(-queueBytes(this.maxMessages, this.messageBytes));
 		this.account.release();
 	}
 

@@ -15,10 +15,14 @@ export const MSG_DEFAULT = 10;
 export const MSGSIZE_DEFAULT = 8192;
 /** Bytes that queues of one user may count, when the limit of no process is at hand. */
 const DEFAULT_QUEUE_BYTES = 819200;
+/** Bytes that all queues may hold, whoever's they are. */
+const MAX_BYTES = 64 << 20;
 
 /** The POSIX queues of an IPC namespace: what mq_open(3) names, and what a mount of type mqueue lists. */
 export class MqueueFileSystem extends PseudoFileSystem {
 	override readonly root: QueueDirectory;
+	/** Bytes that all queues may hold. */
+	reservedBytes = 0;
 
 	constructor() {
 		super('mqueue', MQUEUE_MAGIC, 4096, SYSFS_ERRORS.create, SYSFS_ERRORS.link);
@@ -48,9 +52,10 @@ class QueueDirectory extends PseudoDirectory {
 		messageBytes: number,
 		limitBytes: number,
 	): PosixQueue | number {
-		if (this.queues.size >= QUEUES_MAX) return -ENOSPC;
+		const bytes = queueBytes(maxMessages, messageBytes);
+		if (this.queues.size >= QUEUES_MAX || this.fs.reservedBytes + bytes > MAX_BYTES) return -ENOSPC;
 		const account = acquireAccount(uid);
-		if (account.queueBytes + queueBytes(maxMessages, messageBytes) > limitBytes) {
+		if (account.queueBytes + bytes > limitBytes) {
 			account.release();
 			return -EMFILE;
 		}
