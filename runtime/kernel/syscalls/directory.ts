@@ -9,8 +9,8 @@ import {
 	RENAME_NOREPLACE,
 	RENAME_WHITEOUT,
 } from '../abi/fcntl.js';
-import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID, S_ISUID, S_ISVTX } from '../abi/stat-constants.js';
 import { IN_ATTRIB, IN_CREATE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO } from '../abi/inotify.js';
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID, S_ISUID, S_ISVTX } from '../abi/stat-constants.js';
 import { type Credentials, hasCapability } from '../task/credentials.js';
 import type { Task } from '../task/task.js';
 import { copyInPath, copyOut, scratch } from '../trap/guest-memory.js';

@@ -1,7 +1,7 @@
 import { EBADF, EFBIG, EINVAL, EISDIR, ENODEV, EOPNOTSUPP, ESPIPE } from '../abi/errno.js';
 import { AT_FDCWD, O_PATH, SEEK_END } from '../abi/fcntl.js';
-import { S_IFIFO } from '../abi/stat-constants.js';
 import { IN_ACCESS, IN_MODIFY } from '../abi/inotify.js';
+import { S_IFIFO } from '../abi/stat-constants.js';
 import type { Task } from '../task/task.js';
 import { copyOut, ioVector, scratch, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
