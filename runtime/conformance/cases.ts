@@ -3,6 +3,7 @@
 
 import { busyboxCases } from './cases-busybox.js';
 import { coreutilsCases } from './cases-coreutils.js';
+import { fileCases } from './cases-files.js';
 import { programCases } from './cases-programs.js';
 import { pythonCases } from './cases-python.js';
 import { shellCases } from './cases-shell.js';
@@ -33,4 +34,5 @@ export const groups: readonly ConformanceGroup[] = [
 	{ name: 'tools', cases: toolCases },
 	{ name: 'python', cases: pythonCases },
 	{ name: 'programs', cases: programCases },
+	{ name: 'files', cases: fileCases },
 ];

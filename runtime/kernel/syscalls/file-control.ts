@@ -1,5 +1,6 @@
 import { native } from '../../native.js';
-import { EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, ESPIPE, EXDEV } from '../abi/errno.js';
+import { CAP_LEASE } from '../abi/capability-numbers.js';
+import { EACCES, EAGAIN, EBADF, EINVAL, EISDIR, ESPIPE, EXDEV } from '../abi/errno.js';
 import {
 	F_ADD_SEALS,
 	F_DUPFD,
@@ -28,32 +29,25 @@ import {
 	F_UNLCK,
 	F_WRLCK,
 	FD_CLOEXEC,
-	LOCK_EX,
-	LOCK_NB,
-	LOCK_SH,
-	LOCK_UN,
 	O_APPEND,
 	O_ASYNC,
 	O_DIRECT,
 	O_NOATIME,
 	O_NONBLOCK,
 	O_PATH,
-	SEEK_CUR,
-	SEEK_END,
-	SEEK_SET,
 } from '../abi/fcntl.js';
 import { BLOCKED } from '../task/blocked.js';
+import { hasCapability } from '../task/credentials.js';
 import type { Task } from '../task/task.js';
 import { copyIn, copyOut, copyOutInt, ioVector, scratch, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
 import { AT_OFFSET, type FileDescription } from '../vfs/file-description.js';
-import { FileLocks, type RecordLock } from '../vfs/file-locks.js';
 import { sharedStat } from '../vfs/stat.js';
+import { getLock, setLock } from './file-lock.js';
 import { duplicate } from './file-open.js';
 
 /** Status flags that F_SETFL changes. */
 const SETTABLE = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME;
-const FLOCK_BYTES = 32;
 
 /** fcntl(2). */
 export function sysFcntl(task: Task, trap: Trap): number {
@@ -96,7 +90,7 @@ export function sysFcntl(task: Task, trap: Trap): number {
 		case F_SETSIG:
 			return 0;
 		case F_SETLEASE:
-			return -EAGAIN;
+			return setLease(task, description, trap.int(2));
 		case F_GETLEASE:
 			return F_UNLCK;
 		case F_GETPIPE_SZ:
@@ -111,35 +105,15 @@ export function sysFcntl(task: Task, trap: Trap): number {
 	}
 }
 
-/** Reads struct flock: the lock it asks for, or -errno. */
-function readLock(task: Task, trap: Trap, description: FileDescription, isOfd: boolean): RecordLock | number {
-	const error = copyIn(task.tid, trap.size(2), FLOCK_BYTES);
-	if (error < 0) return error;
-	const type = scratchView.getInt16(0, true);
-	const whence = scratchView.getInt16(2, true);
-	const offset = get64(8);
-	const length = get64(16);
-	const pid = scratchView.getInt32(24, true);
-	if (![F_RDLCK, F_WRLCK, F_UNLCK].includes(type) || (isOfd && pid !== 0)) return -EINVAL;
-	let base = 0;
-	if (whence === SEEK_CUR) {
-		base = description.offset;
-	} else if (whence === SEEK_END) {
-		const failed = description.stat(sharedStat);
-		if (failed < 0) return failed;
-		base = sharedStat.sizeBytes;
-	} else if (whence !== SEEK_SET) {
-		return -EINVAL;
-	}
-	let start = base + offset;
-	let end = length === 0 ? Number.POSITIVE_INFINITY : start + length;
-	if (length < 0) {
-		end = start;
-		start += length;
-	}
-	if (start < 0) return -EINVAL;
-	if (start > 2 ** 63) return -EOVERFLOW;
-	return { owner: isOfd ? description : task.group, type, start, end, pid: isOfd ? -1 : task.group.pid };
+/**
+ * F_SETLEASE: no lease is given; the refusals are Linux's (fs/locks.c, generic_setlease), and a file that is open elsewhere (EAGAIN) is what a program
+ * that asks for one must expect.
+ */
+function setLease(task: Task, { inode }: FileDescription, type: number): number {
+	if (type === F_UNLCK) return -EAGAIN;
+	if (inode.uid !== task.credentials.fsuid && !hasCapability(task.credentials, CAP_LEASE)) return -EACCES;
+	if (!inode.isRegular || (type !== F_RDLCK && type !== F_WRLCK)) return -EINVAL;
+	return -EAGAIN;
 }
 
 function get64(at: number): number {
@@ -149,52 +123,6 @@ function get64(at: number): number {
 function put64(at: number, value: number): void {
 	scratchView.setUint32(at, value % 0x1_0000_0000, true);
 	scratchView.setInt32(at + 4, Math.floor(value / 0x1_0000_0000), true);
-}
-
-function getLock(task: Task, trap: Trap, description: FileDescription, isOfd: boolean): number {
-	const wanted = readLock(task, trap, description, isOfd);
-	if (typeof wanted === 'number') return wanted;
-	if (wanted.type === F_UNLCK) return -EINVAL;
-	const conflict = description.inode.locks?.conflict(wanted) ?? null;
-	if (conflict === null) {
-		scratchView.setInt16(0, F_UNLCK, true);
-	} else {
-		scratchView.setInt16(0, conflict.type, true);
-		scratchView.setInt16(2, SEEK_SET, true);
-		put64(8, conflict.start);
-		put64(16, conflict.end === Number.POSITIVE_INFINITY ? 0 : conflict.end - conflict.start);
-		scratchView.setInt32(24, conflict.pid < 0 ? -1 : task.group.container.insideId(conflict.pid), true);
-	}
-	return copyOut(task.tid, trap.size(2), FLOCK_BYTES);
-}
-
-function setLock(task: Task, trap: Trap, description: FileDescription, isOfd: boolean, isWaiting: boolean): number {
-	const wanted = readLock(task, trap, description, isOfd);
-	if (typeof wanted === 'number') return wanted;
-	if (wanted.type === F_RDLCK && !description.isReadable) return -EBADF;
-	if (wanted.type === F_WRLCK && !description.isWritable) return -EBADF;
-	const locks = locksOf(description);
-	const result = locks.setRecord(wanted);
-	return result === -EAGAIN && isWaiting ? task.blockOn(locks.waiters) : result;
-}
-
-/** The file's locks, made when the first one is asked for. */
-function locksOf({ inode }: FileDescription): FileLocks {
-	inode.locks ??= new FileLocks();
-	return inode.locks;
-}
-
-/** flock(2). */
-export function sysFlock(task: Task, trap: Trap): number {
-	const description = task.file(trap.int(0));
-	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
-	const operation = trap.int(1) & ~LOCK_NB;
-	const type = operation === LOCK_SH ? F_RDLCK : operation === LOCK_EX ? F_WRLCK : operation === LOCK_UN ? F_UNLCK : -1;
-	if (type === -1) return -EINVAL;
-	if (type !== F_UNLCK && !description.isReadable && !description.isWritable) return -EBADF;
-	const locks = locksOf(description);
-	const result = locks.setWhole(description, type);
-	return result === -EAGAIN && (trap.int(1) & LOCK_NB) === 0 ? task.blockOn(locks.waiters) : result;
 }
 
 // --- ioctl ------------------------------------------------------------------------------------------------------------

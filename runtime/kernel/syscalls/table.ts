@@ -43,7 +43,7 @@ import {
 } from './directory.js';
 import { sysEpollCreate, sysEpollCreate1, sysEpollCtl, sysEpollPwait, sysEpollPwait2, sysEpollWait } from './epoll.js';
 import { sysEventfd, sysEventfd2 } from './eventfd.js';
-import { sysCopyFileRange, sysFcntl, sysFlock, sysIoctl, sysSendfile } from './file-control.js';
+import { sysCopyFileRange, sysFcntl, sysIoctl, sysSendfile } from './file-control.js';
 import {
 	sysFadvise64,
 	sysFallocate,
@@ -68,6 +68,7 @@ import {
 	sysWrite,
 	sysWritev,
 } from './file-io.js';
+import { sysFlock } from './file-lock.js';
 import { sysClose, sysCloseRange, sysCreat, sysDup, sysDup2, sysDup3, sysOpen, sysOpenat, sysOpenat2 } from './file-open.js';
 import {
 	sysAccess,

@@ -73,7 +73,7 @@ export abstract class FileDescription {
 		const { locks } = this.inode;
 		if (locks !== null) {
 			locks.release(this);
-			locks.setWhole(this, F_UNLCK);
+			locks.setWhole(this, F_UNLCK, 0);
 		}
 		if (this.closeListeners !== null) for (const listener of this.closeListeners) listener.closed(this);
 		this.close();

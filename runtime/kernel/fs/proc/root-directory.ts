@@ -8,6 +8,7 @@ import { cpuinfoText } from './cpuinfo.js';
 import { devicesText } from './devices.js';
 import { filesystemsText } from './filesystems.js';
 import { LoadAverage } from './loadavg.js';
+import { locksText } from './locks.js';
 import { meminfoText, swapsText, vmstatText } from './meminfo.js';
 import { numberName } from './pid/descriptors.js';
 import { FIRST_ENTRY, PseudoDirectory } from './proc-directory.js';
@@ -44,6 +45,7 @@ export class RootDirectory extends PseudoDirectory {
 		this.addFile('devices', devicesText);
 		this.addFile('filesystems', filesystemsText);
 		this.addFile('loadavg', () => loadAverage.text());
+		this.addFile('locks', () => locksText(container));
 		this.addFile('meminfo', () => meminfoText(fs));
 		this.addLink('mounts', () => 'self/mounts', 11);
 		this.addLink('net', () => 'self/net', 8);
