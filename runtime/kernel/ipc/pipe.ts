@@ -106,6 +106,23 @@ export class Pipe {
 		return bytes;
 	}
 
+	/** Forgets `length` bytes that were looked at in the ring and are somewhere else now; wakes who waits for space. */
+	drop(length: number): void {
+		const wasFull = !this.isWritable;
+		this.ring.drop(length);
+		const { segments } = this;
+		let left = length;
+		while (segments !== null && left > 0 && segments.length > 0) {
+			const first = segments[0]!;
+			const taken = Math.min(Math.abs(first), left);
+			left -= taken;
+			if (taken === Math.abs(first)) segments.shift();
+			else segments[0] = first > 0 ? first - taken : first + taken;
+		}
+		if (segments?.length === 0) this.segments = null;
+		if (wasFull && this.isWritable) this.writeWaiters.wake(WRITABLE);
+	}
+
 	/** `length` bytes in, for which there is space; wakes who waits for them. Returns bytes, or -EFAULT. */
 	put(vector: IoVector, length: number, isPacket: boolean): number {
 		if (isPacket) this.segments ??= this.ring.size > 0 ? [-this.ring.size] : [];

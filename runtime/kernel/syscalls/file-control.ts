@@ -1,6 +1,5 @@
-import { native } from '../../native.js';
 import { CAP_LEASE } from '../abi/capability-numbers.js';
-import { EACCES, EAGAIN, EBADF, EINVAL, EISDIR, ESPIPE, EXDEV } from '../abi/errno.js';
+import { EACCES, EAGAIN, EBADF, EINVAL } from '../abi/errno.js';
 import {
 	F_ADD_SEALS,
 	F_DUPFD,
@@ -36,12 +35,11 @@ import {
 	O_NONBLOCK,
 	O_PATH,
 } from '../abi/fcntl.js';
-import { BLOCKED } from '../task/blocked.js';
 import { hasCapability } from '../task/credentials.js';
 import type { Task } from '../task/task.js';
-import { copyIn, copyOut, copyOutInt, ioVector, scratch, scratchView } from '../trap/guest-memory.js';
+import { copyIn, copyOutInt, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
-import { AT_OFFSET, type FileDescription } from '../vfs/file-description.js';
+import type { FileDescription } from '../vfs/file-description.js';
 import { sharedStat } from '../vfs/stat.js';
 import { getLock, setLock } from './file-lock.js';
 import { duplicate } from './file-open.js';
@@ -116,15 +114,6 @@ function setLease(task: Task, { inode }: FileDescription, type: number): number 
 	return -EAGAIN;
 }
 
-function get64(at: number): number {
-	return scratchView.getInt32(at + 4, true) * 0x1_0000_0000 + scratchView.getUint32(at, true);
-}
-
-function put64(at: number, value: number): void {
-	scratchView.setUint32(at, value % 0x1_0000_0000, true);
-	scratchView.setInt32(at + 4, Math.floor(value / 0x1_0000_0000), true);
-}
-
 // --- ioctl ------------------------------------------------------------------------------------------------------------
 
 const FIONREAD = 0x541b;
@@ -164,69 +153,4 @@ export function sysIoctl(task: Task, trap: Trap): number {
 		default:
 			return description.ioctl(task, request, trap.size(2));
 	}
-}
-
-// --- From one description to another -----------------------------------------------------------------------------
-
-const MAX_TRANSFER = 1 << 20;
-
-/**
- * copy_file_range(2): regular files only, done by the host.
- */
-export function sysCopyFileRange(task: Task, trap: Trap): number {
-	const from = task.file(trap.int(0));
-	const to = task.file(trap.int(2));
-	if (from === null || to === null || !from.isReadable || !to.isWritable || to.isAppend) return -EBADF;
-	if (trap.uint(5) !== 0) return -EINVAL;
-	if (from.inode.isDirectory || to.inode.isDirectory) return -EISDIR;
-	if (!from.inode.isRegular || !to.inode.isRegular) return -EINVAL;
-	if (from.hostFd < 0 || to.hostFd < 0) return -EXDEV;
-	const fromOffset = readOffset(task, trap.size(1), from);
-	const toOffset = readOffset(task, trap.size(3), to);
-	if (fromOffset < 0) return fromOffset;
-	if (toOffset < 0) return toOffset;
-	const length = Math.min(trap.size(4), MAX_TRANSFER);
-	if (from.inode === to.inode && fromOffset < toOffset + length && toOffset < fromOffset + length) return -EINVAL;
-	const bytes = native.copyFileRange(from.hostFd, fromOffset, to.hostFd, toOffset, length);
-	if (bytes <= 0) return bytes;
-	return writeOffset(task, trap.size(1), from, fromOffset + bytes) || writeOffset(task, trap.size(3), to, toOffset + bytes) || bytes;
-}
-
-function readOffset(task: Task, address: number, description: FileDescription): number {
-	if (address === 0) return description.offset;
-	const error = copyIn(task.tid, address, 8);
-	if (error < 0) return error;
-	const offset = get64(0);
-	return offset < 0 || offset > Number.MAX_SAFE_INTEGER ? -EINVAL : offset;
-}
-
-function writeOffset(task: Task, address: number, description: FileDescription, offset: number): number {
-	if (address === 0) {
-		description.offset = offset;
-		return 0;
-	}
-	put64(0, offset);
-	return copyOut(task.tid, address, 8);
-}
-
-/** sendfile(2): from a regular file to anything. A file's bytes are read to a kernel buffer, what the target doesn't take is left in the file. */
-export function sysSendfile(task: Task, trap: Trap): number {
-	const to = task.file(trap.int(0));
-	const from = task.file(trap.int(1));
-	if (from === null || to === null || !from.isReadable || !to.isWritable) return -EBADF;
-	if (!from.inode.isRegular) return from.isSeekable ? -EINVAL : -ESPIPE;
-	if (to.isAppend) return -EINVAL;
-	const address = trap.size(2);
-	const start = readOffset(task, address, from);
-	if (start < 0) return start;
-	const half = scratch.length / 2;
-	ioVector.kernel(scratch, half, Math.min(trap.size(3), half));
-	const bytes = from.read(task, ioVector, start);
-	if (bytes <= 0) return bytes;
-	ioVector.kernel(scratch, half, bytes);
-	let written = to.write(task, ioVector, AT_OFFSET);
-	// What the target has taken is sent: a short count, not a wait that would lose track of the file's offset.
-	if (written === BLOCKED && trap.progress > 0) written = trap.progress;
-	if (written < 0) return written;
-	return writeOffset(task, address, from, start + written) || written;
 }

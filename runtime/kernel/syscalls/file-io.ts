@@ -1,7 +1,7 @@
 import { EBADF, EFBIG, EINVAL, EISDIR, ENODEV, EOPNOTSUPP, ESPIPE } from '../abi/errno.js';
-import { AT_FDCWD, O_PATH, SEEK_END } from '../abi/fcntl.js';
+import { AT_FDCWD, O_APPEND, O_NONBLOCK, O_PATH } from '../abi/fcntl.js';
 import { IN_ACCESS, IN_MODIFY } from '../abi/inotify.js';
-import { S_IFIFO } from '../abi/stat-constants.js';
+import { S_IFBLK, S_IFIFO } from '../abi/stat-constants.js';
 import type { Task } from '../task/task.js';
 import { copyOut, ioVector, scratch, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
@@ -11,9 +11,16 @@ import { checkPermission, MAY_WRITE } from '../vfs/permission.js';
 import { hasWatches, notifyDescription, notifyPath } from '../vfs/watches.js';
 import { checkWritable, walkArgument } from './paths.js';
 
-/** Flags of preadv2(2) that are understood: RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND. */
+/** Flags of preadv2(2). */
+const RWF_DSYNC = 0x2;
+const RWF_SYNC = 0x4;
+const RWF_NOWAIT = 0x8;
 const RWF_APPEND = 0x10;
-const RWF_SUPPORTED = 0x1f;
+const RWF_NOAPPEND = 0x20;
+/** Those and RWF_HIPRI. */
+const RWF_SUPPORTED = 0x3f;
+/** SYNC_FILE_RANGE_WAIT_BEFORE, WRITE, WAIT_AFTER. */
+const SYNC_FILE_RANGE_ALL = 7;
 
 /** read(2). */
 export function sysRead(task: Task, trap: Trap): number {
@@ -101,9 +108,31 @@ function vectorAt(task: Task, trap: Trap, isWrite: boolean, position: number, fl
 	const error = ioVector.vector(task.tid, trap.size(1), trap.int(2));
 	if (error < 0) return error;
 	if ((flags & ~RWF_SUPPORTED) !== 0) return -EOPNOTSUPP;
-	if (!isWrite) return description.read(task, ioVector, isAtOffset ? AT_OFFSET : position);
-	if ((flags & RWF_APPEND) !== 0) description.seek(0, SEEK_END);
-	return description.write(task, ioVector, isAtOffset ? AT_OFFSET : position);
+	if ((flags & (RWF_APPEND | RWF_NOAPPEND)) === (RWF_APPEND | RWF_NOAPPEND)) return -EINVAL;
+	// For this one call the description has other status flags.
+	const before = description.flags;
+	if ((flags & RWF_NOWAIT) !== 0) description.flags |= O_NONBLOCK;
+	if ((flags & RWF_APPEND) !== 0) description.flags |= O_APPEND;
+	if ((flags & RWF_NOAPPEND) !== 0) description.flags &= ~O_APPEND;
+	const at = isAtOffset ? AT_OFFSET : position;
+	const bytes = isWrite ? description.write(task, ioVector, at) : description.read(task, ioVector, at);
+	description.flags = before;
+	if (isWrite && bytes > 0 && (flags & (RWF_DSYNC | RWF_SYNC)) !== 0) {
+		const failed = description.inode.isRegular ? description.sync((flags & RWF_SYNC) === 0) : 0;
+		if (failed < 0) return failed;
+	}
+	return bytes;
+}
+
+/** sync_file_range(2): nothing is promised by it, and the host writes back on its own. */
+export function sysSyncFileRange(task: Task, trap: Trap): number {
+	const description = task.file(trap.int(0));
+	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
+	const offset = trap.long(1);
+	const length = trap.long(2);
+	if ((trap.uint(3) & ~SYNC_FILE_RANGE_ALL) !== 0 || offset < 0 || length < 0 || offset + length >= 2 ** 63) return -EINVAL;
+	const { inode } = description;
+	return inode.isRegular || inode.isDirectory || inode.type === S_IFBLK ? 0 : -ESPIPE;
 }
 
 /** lseek(2). */

@@ -43,7 +43,7 @@ import {
 } from './directory.js';
 import { sysEpollCreate, sysEpollCreate1, sysEpollCtl, sysEpollPwait, sysEpollPwait2, sysEpollWait } from './epoll.js';
 import { sysEventfd, sysEventfd2 } from './eventfd.js';
-import { sysCopyFileRange, sysFcntl, sysIoctl, sysSendfile } from './file-control.js';
+import { sysFcntl, sysIoctl } from './file-control.js';
 import {
 	sysFadvise64,
 	sysFallocate,
@@ -63,6 +63,7 @@ import {
 	sysReadahead,
 	sysReadv,
 	sysSync,
+	sysSyncFileRange,
 	sysSyncfs,
 	sysTruncate,
 	sysWrite,
@@ -151,6 +152,7 @@ import {
 	sysSocket,
 	sysSocketpair,
 } from './socketpair.js';
+import { sysCopyFileRange, sysSendfile, sysSplice, sysTee, sysVmsplice } from './splice.js';
 import {
 	sysGetrlimit,
 	sysHost,
@@ -260,14 +262,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 37, name: 'alarm', lane: 'trapped', support: 'full', handler: sysAlarm },
 	{ number: 38, name: 'setitimer', lane: 'trapped', support: 'full', handler: sysSetitimer },
 	{ number: 39, name: 'getpid', lane: 'native', support: 'full', native: "Ids of the container's own PID namespace." },
-	{
-		number: 40,
-		name: 'sendfile',
-		lane: 'trapped',
-		support: 'partial',
-		note: 'from regular files of a host directory',
-		handler: sysSendfile,
-	},
+	{ number: 40, name: 'sendfile', lane: 'trapped', support: 'full', handler: sysSendfile },
 	{ number: 41, name: 'socket', lane: 'trapped', support: 'full', handler: sysSocket },
 	{ number: 42, name: 'connect', lane: 'trapped', support: 'full', handler: sysConnect },
 	{ number: 43, name: 'accept', lane: 'trapped', support: 'full', handler: sysAccept },
@@ -666,10 +661,10 @@ export const SYSCALLS: readonly Syscall[] = [
 		rules: oneOf(0, [0]),
 		errno: EINVAL,
 	},
-	{ number: 275, name: 'splice', lane: 'trapped', support: 'none', errno: EINVAL, note: 'not yet' },
-	{ number: 276, name: 'tee', lane: 'trapped', support: 'none', errno: EINVAL, note: 'not yet' },
-	{ number: 277, name: 'sync_file_range', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 278, name: 'vmsplice', lane: 'trapped', support: 'none', errno: EINVAL, note: 'not yet' },
+	{ number: 275, name: 'splice', lane: 'trapped', support: 'full', handler: sysSplice },
+	{ number: 276, name: 'tee', lane: 'trapped', support: 'full', handler: sysTee },
+	{ number: 277, name: 'sync_file_range', lane: 'trapped', support: 'partial', note: 'taken, without effect', handler: sysSyncFileRange },
+	{ number: 278, name: 'vmsplice', lane: 'trapped', support: 'full', handler: sysVmsplice },
 	{ number: 279, name: 'move_pages', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{ number: 280, name: 'utimensat', lane: 'trapped', support: 'full', handler: sysUtimensat },
 	{ number: 281, name: 'epoll_pwait', lane: 'trapped', support: 'full', handler: sysEpollPwait, restart: 'never' },
@@ -786,7 +781,7 @@ export const SYSCALLS: readonly Syscall[] = [
 		errno: EINVAL,
 	},
 	{ number: 325, name: 'mlock2', lane: 'native', support: 'full', native: 'Bounded by a small native RLIMIT_MEMLOCK.' },
-	{ number: 326, name: 'copy_file_range', lane: 'trapped', support: 'partial', note: 'between host files', handler: sysCopyFileRange },
+	{ number: 326, name: 'copy_file_range', lane: 'trapped', support: 'full', handler: sysCopyFileRange },
 	{ number: 327, name: 'preadv2', lane: 'trapped', support: 'full', handler: sysPreadv2 },
 	{ number: 328, name: 'pwritev2', lane: 'trapped', support: 'full', handler: sysPwritev2 },
 	{ number: 329, name: 'pkey_mprotect', lane: 'native', support: 'full', native: "Protection keys of the caller's own memory." },
