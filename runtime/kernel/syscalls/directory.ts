@@ -130,8 +130,9 @@ export function sysLinkat(task: Task, trap: Trap): number {
 function link(task: Task, oldDirfd: number, oldAddress: number, newDirfd: number, newAddress: number, flags: number): number {
 	const target = resolveTarget(task, oldDirfd, oldAddress, (flags & AT_SYMLINK_FOLLOW) !== 0 ? WALK_FOLLOW : 0, flags);
 	if (typeof target === 'number') return target;
-	// By descriptor alone: only for who could have opened the file by some path (linkat(2)).
-	if (target.description !== null && !hasCapability(task.credentials, CAP_DAC_READ_SEARCH)) return -ENOENT;
+	// Whoever was handed a descriptor doesn't get a name for its file by that (fs/namei.c, path_init).
+	const isOthers = target.description !== null && target.description.opener !== task.credentials;
+	if (isOthers && !hasCapability(task.credentials, CAP_DAC_READ_SEARCH)) return -ENOENT;
 	const from = target.path;
 	if (from === null) return -EXDEV;
 	const inode = from.dentry.inode!;
@@ -145,6 +146,7 @@ function link(task: Task, oldDirfd: number, oldAddress: number, newDirfd: number
 	const denied = checkCreate(task, place);
 	if (denied < 0) return denied;
 	if (inode.isDirectory) return -EPERM;
+	if (inode.isNameless) return -ENOENT;
 	const error = place.directory.dentry.inode!.link(place.name, inode);
 	if (error < 0) return error;
 	if (hasWatches()) notifyInode(inode, IN_ATTRIB);

@@ -1,5 +1,5 @@
 import { CAP_FSETID } from '../abi/capability-numbers.js';
-import { E2BIG, EACCES, EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS } from '../abi/errno.js';
+import { E2BIG, EACCES, EAGAIN, EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS } from '../abi/errno.js';
 import {
 	AT_FDCWD,
 	CLOSE_RANGE_CLOEXEC,
@@ -93,6 +93,7 @@ export function sysOpenat2(task: Task, trap: Trap): number {
 	if (scratchView.getUint32(4, true) !== 0 || scratchView.getUint32(12, true) !== 0 || scratchView.getUint32(20, true) !== 0)
 		return -EINVAL;
 	if ((flags & ~VALID_OPEN_FLAGS) !== 0) return -EINVAL;
+	if ((flags & O_PATH) !== 0 && (flags & ~O_PATH_FLAGS) !== 0) return -EINVAL;
 	const isCreating = (flags & (O_CREAT | O_TMPFILE_BIT)) !== 0;
 	if (isCreating ? (mode & ~0o7777) !== 0 : mode !== 0) return -EINVAL;
 	let walkFlags = 0;
@@ -103,6 +104,8 @@ export function sysOpenat2(task: Task, trap: Trap): number {
 	if ((resolve & RESOLVE_IN_ROOT) !== 0) walkFlags |= WALK_IN_ROOT;
 	const known = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_CACHED;
 	if ((resolve & ~known) !== 0 || (resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) === (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) return -EINVAL;
+	// Nothing waits here for a cache; what changes the tree is refused all the same.
+	if ((resolve & RESOLVE_CACHED) !== 0 && (flags & (O_TRUNC | O_CREAT | O_TMPFILE_BIT)) !== 0) return -EAGAIN;
 	return openArgument(task, trap.int(0), trap.size(1), flags | 0, mode, walkFlags);
 }
 
@@ -120,6 +123,7 @@ function openArgument(task: Task, dirfd: number, address: number, flags: number,
 	}
 	const description = open(task, start, path, flags, mode, walkFlags);
 	if (typeof description === 'number') return description;
+	description.opener = task.credentials;
 	const fd = task.files.add(description, (flags & O_CLOEXEC) !== 0, task.group.limits.soft[RLIMIT_NOFILE]!);
 	if (fd < 0) description.release();
 	return fd;
@@ -268,6 +272,7 @@ function openUnnamed(task: Task, start: Path, path: string, flags: number, mode:
 	if (denied < 0) return denied;
 	const inode = parent.createUnnamed(mode & ~task.fs.umask, task.credentials.fsuid, newGid(task, parent));
 	if (typeof inode === 'number') return inode;
+	inode.isNameless = (flags & O_EXCL) !== 0;
 	const dentry = new Dentry(`#${inode.ino}`, directory.dentry, inode);
 	dentry.isDeleted = true;
 	return inode.open(new Path(directory.mount, dentry), flags & ~(O_TMPFILE | O_CLOEXEC | O_EXCL), task);

@@ -1,4 +1,4 @@
-import { CAP_CHOWN, CAP_FSETID } from '../abi/capability-numbers.js';
+import { CAP_CHOWN, CAP_FSETID, CAP_SETFCAP, CAP_SYS_ADMIN } from '../abi/capability-numbers.js';
 import { E2BIG, EACCES, EBADF, EINVAL, ENODATA, ENOENT, EOPNOTSUPP, EPERM, ERANGE } from '../abi/errno.js';
 import {
 	AT_EACCESS,
@@ -13,7 +13,17 @@ import {
 } from '../abi/fcntl.js';
 import { IN_ACCESS, IN_ATTRIB, IN_MODIFY } from '../abi/inotify.js';
 import { PATH_MAX } from '../abi/limits.js';
-import { S_IFMT, S_ISGID, S_ISUID, STATX_BASIC_STATS, STATX_BTIME, STATX_MNT_ID, UTIME_NOW, UTIME_OMIT } from '../abi/stat-constants.js';
+import {
+	S_IFMT,
+	S_ISGID,
+	S_ISUID,
+	S_ISVTX,
+	STATX_BASIC_STATS,
+	STATX_BTIME,
+	STATX_MNT_ID,
+	UTIME_NOW,
+	UTIME_OMIT,
+} from '../abi/stat-constants.js';
 import { type Credentials, hasCapability, isInGroup } from '../task/credentials.js';
 import type { Task } from '../task/task.js';
 import { copyIn, copyInBytes, copyInString, copyOut, copyOutBytes, scratch, scratchView } from '../trap/guest-memory.js';
@@ -481,20 +491,40 @@ function attributeName(task: Task, address: number): string | number {
 	return name === '' ? -ERANGE : name;
 }
 
-/** user.* needs the file's own permission; trusted.* is root's, security.* and system.* aren't there. */
+/** -EINVAL for a prefix with no name behind it. */
+function checkSuffix(name: string, prefix: string): number {
+	return name.length === prefix.length ? -EINVAL : 0;
+}
+
+/**
+ * Who may read or change which attribute, xattr(7) and fs/xattr.c, xattr_permission: user.* needs the file's own permission, trusted.* CAP_SYS_ADMIN, security.* is
+ * for all to read. File systems here have no access control lists, so that system.* isn't there.
+ */
 function checkAttribute(task: Task, target: Target, name: string, want: number): number {
 	const inode = inodeOf(target);
-	if (want === MAY_WRITE && target.path !== null) {
+	const isWrite = want === MAY_WRITE;
+	if (isWrite && target.path !== null) {
 		const readOnly = checkWritable(target.path);
 		if (readOnly < 0) return readOnly;
 	}
-	if (!name.startsWith('user.')) {
-		// Names that belong to the system are no matter of the file's permission.
-		if (/^(security|system|trusted)\./.test(name)) return -EOPNOTSUPP;
-		return checkPermission(inode, want, task.credentials) || -EOPNOTSUPP;
+	if (name.startsWith('security.')) {
+		if (isWrite && name === 'security.capability' && !hasCapability(task.credentials, CAP_SETFCAP)) return -EPERM;
+		if (isWrite && name !== 'security.capability' && !hasCapability(task.credentials, CAP_SYS_ADMIN)) return -EPERM;
+		return checkSuffix(name, 'security.');
 	}
-	if (!inode.isRegular && !inode.isDirectory) return want === MAY_WRITE ? -EPERM : -ENODATA;
-	return checkPermission(inode, want, task.credentials);
+	if (name.startsWith('trusted.')) {
+		if (!hasCapability(task.credentials, CAP_SYS_ADMIN)) return isWrite ? -EPERM : -ENODATA;
+		return checkSuffix(name, 'trusted.');
+	}
+	// The system's own names are no matter of the file's permission.
+	if (name.startsWith('system.')) return -EOPNOTSUPP;
+	if (!name.startsWith('user.')) return checkPermission(inode, want, task.credentials) || -EOPNOTSUPP;
+	if (!inode.isRegular && !inode.isDirectory) return isWrite ? -EPERM : -ENODATA;
+	// In a sticky directory's case only the owner may write, as others may write to the directory.
+	if (isWrite && inode.isDirectory && (inode.mode & S_ISVTX) !== 0 && !isOwnerOrCapable(inode, task.credentials)) return -EPERM;
+	const denied = checkPermission(inode, want, task.credentials);
+	if (denied < 0) return denied;
+	return checkSuffix(name, 'user.');
 }
 
 function getxattr(task: Task, trap: Trap, resolve: Resolver): number {

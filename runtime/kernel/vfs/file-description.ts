@@ -4,6 +4,7 @@ import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE } from '../abi/inotify.js';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll-constants.js';
 import { S_IFIFO, S_IFSOCK } from '../abi/stat-constants.js';
 import { WaitQueue } from '../event/wait-queue.js';
+import type { Credentials } from '../task/credentials.js';
 import type { Task } from '../task/task.js';
 import type { IoVector } from '../trap/guest-memory.js';
 import type { Inode } from './inode.js';
@@ -34,6 +35,8 @@ export abstract class FileDescription {
 	private references = 1;
 	/** Told when the last reference is gone, each once; null without any. */
 	private closeListeners: Set<CloseListener> | null = null;
+	/** Who opened it by a path, as they were then (Linux: f_cred); null for what was made otherwise. */
+	opener: Credentials | null = null;
 	/** Current position in bytes. */
 	offset = 0;
 

@@ -81,6 +81,10 @@ export abstract class Inode {
 	get isOpen(): boolean {
 		return false;
 	}
+
+	/** Made by O_TMPFILE with O_EXCL: never gets a name. */
+	isNameless = false;
+
 	get type(): number {
 		return this.mode & S_IFMT;
 	}

@@ -177,10 +177,11 @@ export abstract class TmpInode extends Inode {
 		return 0;
 	}
 
-	/** user.* belongs to files and directories; tmpfs has nothing else that a guest may set, xattr(7). */
+	/** user.* belongs to files and directories; file capabilities and trusted.* are for whoever the caller has let through, xattr(7). */
 	private checkXattr(name: string, isWrite: boolean): number {
 		if (name.startsWith('user.')) return this.isRegular || this.isDirectory ? 0 : isWrite ? -EPERM : -ENODATA;
-		if (name.startsWith('security.') || name.startsWith('trusted.')) return isWrite ? -EPERM : -ENODATA;
+		if (name === 'security.capability' || name.startsWith('trusted.')) return 0;
+		if (name.startsWith('security.')) return isWrite ? -EOPNOTSUPP : -ENODATA;
 		return -EOPNOTSUPP;
 	}
 
