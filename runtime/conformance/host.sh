@@ -1,6 +1,6 @@
 #!/bin/sh
 # The host's side of a comparison: a chroot of the tree, read-only, in namespaces of its own, with what `isopod spec` gives a container:
-# a tmpfs on /tmp, proc, devices, and the cases' folder on /mnt. Everything it mounts ends with its mount namespace.
+# a tmpfs on /tmp, proc, sysfs, devices, and the cases' folder on /mnt. Everything it mounts ends with its mount namespace.
 # Usage: unshare -mpfui --propagation private sh host.sh TREE CASES POINT ro|rw PROGRAM ARGUMENTS...
 set -e
 tree=$1 cases=$2 point=$3 mode=$4
@@ -8,6 +8,7 @@ shift 4
 mount --bind "$tree" "$point"
 mount -o remount,bind,ro "$point"
 mount -t proc proc "$point/proc"
+mount -t sysfs -o ro,nosuid,nodev,noexec sysfs "$point/sys"
 # Device nodes of its own: the cases run as root, and one that removes or changes /dev/null must not do it to the machine's.
 mount -t tmpfs -o mode=755 tmpfs "$point/dev"
 for node in null:3 zero:5 full:7 random:8 urandom:9; do

@@ -6,6 +6,7 @@ import { createDevFileSystem } from '../../kernel/fs/dev/dev-file-system.js';
 import { makeDevice } from '../../kernel/fs/dev/devices.js';
 import { HostFileSystem } from '../../kernel/fs/host/host-file-system.js';
 import { ProcFileSystem } from '../../kernel/fs/proc/proc-file-system.js';
+import { CgroupFileSystem } from '../../kernel/fs/sys/fs/cgroup/cgroup-file-system.js';
 import { SysFileSystem } from '../../kernel/fs/sys/sys-file-system.js';
 import { TmpFileSystem } from '../../kernel/fs/tmpfs/tmp-file-system.js';
 import type { Kernel } from '../../kernel/kernel.js';
@@ -27,7 +28,7 @@ export function buildContainer(kernel: Kernel, id: string, config: Config, trees
 	let bind = 1;
 	for (const mount of config.mounts) {
 		const treeFd = mount.type === 'bind' ? take(trees, bind++, `the source of ${mount.destination}`) : -1;
-		attach(namespace, walk, container, mount, treeFd);
+		attach(namespace, walk, container, mount, treeFd, config.linux.resources.memoryLimitBytes ?? Number.POSITIVE_INFINITY);
 	}
 	for (const device of config.linux.devices) addDevice(walk, device);
 	for (const path of config.linux.readonlyPaths) remountReadOnly(namespace, walk, path);
@@ -41,8 +42,8 @@ function take(trees: readonly number[], index: number, what: string): number {
 	return fd;
 }
 
-function attach(namespace: MountNamespace, walk: SetupWalk, container: Container, mount: MountConfig, treeFd: number): void {
-	const { fs, options } = fileSystem(container, mount, treeFd);
+function attach(namespace: MountNamespace, walk: SetupWalk, container: Container, mount: MountConfig, treeFd: number, memoryLimitBytes: number): void {
+	const { fs, options } = fileSystem(container, mount, treeFd, memoryLimitBytes);
 	const isFile = !fs.root.isDirectory;
 	const place = walk.make(mount.destination, isFile);
 	namespace.attach(place.mount, place.dentry, fs, mount.flags, mount.source, options);
@@ -53,19 +54,20 @@ interface MountedFileSystem {
 	readonly options: string;
 }
 
-function fileSystem(container: Container, mount: MountConfig, treeFd: number): MountedFileSystem {
+function fileSystem(container: Container, mount: MountConfig, treeFd: number, memoryLimitBytes: number): MountedFileSystem {
 	switch (mount.type) {
 		case 'proc':
-			return { fs: new ProcFileSystem(container), options: '' };
+			return { fs: new ProcFileSystem(container, { memoryLimitBytes }), options: '' };
 		case 'sysfs':
 			return { fs: new SysFileSystem(), options: '' };
 		case 'bind':
 			return { fs: new HostFileSystem(treeFd, 'ext4', false, (mount.flags & MS_RDONLY) !== 0, true), options: '' };
 		case 'mqueue':
 			return { fs: container.ipc.posixQueues, options: '' };
+		case 'cgroup':
+			return { fs: new CgroupFileSystem(container, memoryLimitBytes), options: 'nsdelegate,memory_recursiveprot' };
 		case 'tmpfs':
 		case 'devpts':
-		case 'cgroup':
 			break;
 	}
 	if (mount.type === 'tmpfs' && mount.destination === '/dev') return { fs: createDevFileSystem(), options: 'size=65536k,mode=755' };

@@ -16,6 +16,28 @@ export function processors(): readonly number[] {
 	return numbers;
 }
 
+/** Where a processor is. */
+export interface ProcessorPlace {
+	readonly number: number;
+	readonly packageId: number;
+	/** Unique in its package. */
+	readonly coreId: number;
+}
+
+/** The place of each processor that is online, ascending by number. Without word of it each is a core of one package. */
+export function processorTopology(): readonly ProcessorPlace[] {
+	return readHostProc('cpuinfo')
+		.split('\n\n')
+		.flatMap((block) => {
+			const field = (name: string): number => Number(new RegExp(`^${name}\\s*: (\\d+)$`, 'm').exec(block)?.[1] ?? Number.NaN);
+			const number = field('processor');
+			if (Number.isNaN(number)) return [];
+			const packageId = field('physical id');
+			const coreId = field('core id');
+			return [{ number, packageId: Number.isNaN(packageId) ? 0 : packageId, coreId: Number.isNaN(coreId) ? number : coreId }];
+		});
+}
+
 /** Numbers as sysfs lists them: "0-3,5". */
 export function rangeText(values: readonly number[]): string {
 	const ranges: string[] = [];

@@ -16,7 +16,7 @@ export class LoadAverage {
 
 	/** Brings the averages up to now: sysinfo(2), too, asks here. */
 	sample(): readonly number[] {
-		const { running } = processTimes(this.fs);
+		const { running } = processTimes(this.fs.container);
 		const now = uptimeNs(this.fs);
 		const elapsedSec = (now - this.sampledNs) / 1e9;
 		this.sampledNs = now;
@@ -30,7 +30,7 @@ export class LoadAverage {
 	text(): string {
 		const averages = this.sample().map((average) => average.toFixed(2));
 		const { container } = this.fs;
-		const { running, threads } = processTimes(this.fs);
+		const { running, threads } = processTimes(this.fs.container);
 		let lastPid = 0;
 		for (const group of container.groups.values()) lastPid = Math.max(lastPid, container.insideId(group.pid));
 		return `${averages.join(' ')} ${running}/${threads} ${lastPid}\n`;

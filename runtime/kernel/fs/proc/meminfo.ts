@@ -19,7 +19,7 @@ export function memoryNumbers(fs: ProcFileSystem, host = readHostProc('meminfo')
 	const availableKib = hostField(host, 'MemAvailable');
 	const limitKib = Math.floor(fs.memoryLimitBytes / 1024);
 	if (limitKib >= totalKib) return { totalKib, freeKib, availableKib };
-	const leftKib = Math.max(0, limitKib - processTimes(fs).residentPages * KIB_PER_PAGE);
+	const leftKib = Math.max(0, limitKib - processTimes(fs.container).residentPages * KIB_PER_PAGE);
 	return { totalKib: limitKib, freeKib: Math.min(freeKib, leftKib), availableKib: Math.min(availableKib, leftKib) };
 }
 
@@ -63,7 +63,7 @@ export function vmstatText(fs: ProcFileSystem): string {
 	const pages = (kib: number): number => Math.floor(kib / KIB_PER_PAGE);
 	const { freeKib } = memoryNumbers(fs, host);
 	return (
-		`nr_free_pages ${pages(freeKib)}\nnr_anon_pages ${processTimes(fs).residentPages}\nnr_mapped ${pages(hostField(host, 'Mapped'))}\n` +
+		`nr_free_pages ${pages(freeKib)}\nnr_anon_pages ${processTimes(fs.container).residentPages}\nnr_mapped ${pages(hostField(host, 'Mapped'))}\n` +
 		'nr_dirty 0\nnr_writeback 0\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\noom_kill 0\n'
 	);
 }

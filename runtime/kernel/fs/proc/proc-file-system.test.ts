@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { native } from '../../../native.js';
-import { EACCES, EINVAL, ENOENT, ESRCH } from '../../abi/errno.js';
+import { EACCES, EINVAL, ENOENT, EPERM, ESRCH } from '../../abi/errno.js';
 import { O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from '../../abi/fcntl.js';
 import { S_IFIFO, S_IFMT } from '../../abi/stat-constants.js';
 import { UTS_RELEASE } from '../../abi/uts.js';
@@ -22,6 +22,8 @@ import { MountNamespace, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RELATIME } from '../
 import { Path } from '../../vfs/path.js';
 import { pathWalk, WALK_FOLLOW } from '../../vfs/path-walk.js';
 import { Stat } from '../../vfs/stat.js';
+import { maskText } from '../sys/devices/system/cpu.js';
+import { CgroupFileSystem } from '../sys/fs/cgroup/cgroup-file-system.js';
 import { SysFileSystem } from '../sys/sys-file-system.js';
 import { ProcDirectory } from './proc-directory.js';
 import { ProcFile } from './proc-file.js';
@@ -407,4 +409,42 @@ t.test('a dead process is gone', async (t) => {
 	t.equal(description.read(self, new TestVector(), AT_OFFSET), -ESRCH);
 	t.equal(tryOpen(`/proc/${process.ppid}/status`), -ENOENT);
 	t.notOk((list('/proc') as string[]).includes(String(process.ppid)));
+});
+
+t.test('a cgroup2 mount shows the limits and what the container’s processes use', async (t) => {
+	const { mount, dentry } = place('/sys/fs/cgroup');
+	mounts.attach(mount, dentry, new CgroupFileSystem(container, 64 << 20), MS_RELATIME | 1, 'cgroup');
+	const cgroup = (name: string) => read(`/sys/fs/cgroup/${name}`);
+	t.equal(cgroup('memory.max'), `${64 << 20}\n`);
+	t.equal(cgroup('cpu.max'), 'max 100000\n');
+	t.match(cgroup('cgroup.controllers'), /\bmemory\b/);
+	t.match(cgroup('cgroup.procs'), /^\d+\n/);
+	t.match(cgroup('memory.current'), /^[1-9]\d+\n$/);
+	t.match(cgroup('cpu.stat'), /^usage_usec \d+\nuser_usec \d+\nsystem_usec \d+\n/);
+	const fields = new Float64Array(10);
+	new CgroupFileSystem(container).statfs(fields);
+	t.equal(fields[0], 0x63677270, 'CGROUP2_SUPER_MAGIC: how programs tell the version');
+});
+
+t.test('the processors lie in sysfs with their places, in one node', async (t) => {
+	const online = read('/sys/devices/system/cpu/online');
+	t.equal(read('/sys/devices/system/node/node0/cpulist'), online);
+	t.match(read('/sys/devices/system/cpu/cpu0/topology/thread_siblings_list'), /^0/);
+	t.match(read('/sys/devices/system/cpu/cpu0/topology/core_siblings'), /^[0-9a-f]+(,[0-9a-f]{8})*\n$/);
+	t.equal(maskText([0, 1], 1), '3');
+	t.equal(maskText([0, 3, 33], 39), '02,00000009');
+	t.equal(maskText([31], 31), '80000000');
+});
+
+t.test('the sums of smaps_rollup are those of smaps, the auxiliary vector ends with AT_NULL', async (t) => {
+	const rollup = String(read('/proc/self/smaps_rollup'));
+	t.match(rollup, /^[0-9a-f]+-[0-9a-f]+ ---p 00000000 00:00 0 +\[rollup\]\nRss: +[1-9]\d* kB\n/);
+	const auxv = Buffer.from(String(read('/proc/self/auxv')), 'latin1');
+	t.ok(auxv.length > 16 && auxv.length % 16 === 0);
+	t.same(auxv.subarray(-16), Buffer.alloc(16));
+	t.equal(read('/proc/self/stack'), -EPERM);
+	t.match(read('/proc/self/schedstat'), /^\d+ \d+ \d+\n$/);
+	t.match(read('/proc/self/syscall'), /^\S/);
+	t.match(read('/proc/cgroups'), /^#subsys_name\t/);
+	t.match(read('/proc/self/oom_adj'), /^-?\d+\n$/);
 });

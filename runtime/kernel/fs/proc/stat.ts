@@ -12,7 +12,7 @@ export class ProcessorTimes {
 
 	/** Clock ticks of all processors together. They never go back, though processes end unwaited for. */
 	sample(): { readonly user: number; readonly system: number; readonly idle: number } {
-		const sum = processTimes(this.fs);
+		const sum = processTimes(this.fs.container);
 		this.userTicks = Math.max(this.userTicks, sum.userTicks);
 		this.systemTicks = Math.max(this.systemTicks, sum.systemTicks);
 		const total = Math.floor((uptimeNs(this.fs) / 1e9) * TICKS_PER_SECOND) * processors().length;
@@ -28,7 +28,7 @@ export class ProcessorTimes {
 		numbers.forEach((number, index) => {
 			text += `cpu${number} ${share(user, index)} 0 ${share(system, index)} ${share(idle, index)} 0 0 0 0 0 0\n`;
 		});
-		const { running, threads } = processTimes(this.fs);
+		const { running, threads } = processTimes(this.fs.container);
 		return (
 			`${text}intr 0\nctxt 0\nbtime ${bootTimeSec(this.fs)}\nprocesses ${threads}\nprocs_running ${Math.max(1, running)}\nprocs_blocked 0\n` +
 			'softirq 0 0 0 0 0 0 0 0 0 0 0\n'

@@ -41,3 +41,25 @@ export function writeOomScoreAdj(writer: Task, target: ProcessTarget, text: stri
 	if (isCapable) group.oomScoreAdjMin = value;
 	return taken.length;
 }
+
+/** Range and the value for "never" of the old oom_adj. */
+const OLD_ADJ_MAX = 15;
+const OLD_ADJ_DISABLE = -17;
+
+/** /proc/PID/oom_adj, proc_pid_oom_adj(5): oom_score_adj by its old scale. */
+export function oomAdjText(target: ProcessTarget): string | number {
+	if (target.isGone) return -ESRCH;
+	const adjustment = target.group.oomScoreAdj;
+	return `${adjustment === ADJ_MAX ? OLD_ADJ_MAX : Math.trunc((adjustment * -OLD_ADJ_DISABLE) / ADJ_MAX)}\n`;
+}
+
+/** Errors as `writeOomScoreAdj`. */
+export function writeOomAdj(writer: Task, target: ProcessTarget, text: string): number {
+	const value = /^\s*([+-]?\d+)\s*$/.exec(text.slice(0, NUMBER_BYTES));
+	if (value === null) return -EINVAL;
+	const old = Number(value[1]);
+	if ((old < -16 || old > OLD_ADJ_MAX) && old !== OLD_ADJ_DISABLE) return -EINVAL;
+	const scaled = old === OLD_ADJ_MAX ? ADJ_MAX : Math.trunc((old * ADJ_MAX) / -OLD_ADJ_DISABLE);
+	const error = writeOomScoreAdj(writer, target, String(scaled));
+	return error < 0 ? error : Math.min(text.length, NUMBER_BYTES);
+}

@@ -10,16 +10,20 @@ import { FIRST_ENTRY, PseudoDirectory } from '../proc-directory.js';
 import { ProcFile, type ProcFileOptions, type ProcText } from '../proc-file.js';
 import { ProcLink } from '../proc-link.js';
 import { cmdlineText, environText } from './arguments.js';
+import { auxvText } from './auxv.js';
+import { childrenText } from './children.js';
 import { readComm, writeComm } from './comm.js';
 import { FdDirectory, FdInfoDirectory } from './descriptors.js';
+import { ioText } from './io.js';
 import { limitsText } from './limits.js';
 import { mapsText } from './maps.js';
 import { MemoryFile } from './memory.js';
 import { mountInfoText, mountStatsText, mountsText } from './mounts.js';
 import { NamespacesDirectory } from './namespaces.js';
 import { NetDirectory } from './net.js';
-import { oomScoreAdjText, oomScoreText, writeOomScoreAdj } from './oom.js';
+import { oomAdjText, oomScoreAdjText, oomScoreText, writeOomAdj, writeOomScoreAdj } from './oom.js';
 import { canInspect, checkInspect, type ProcessTarget } from './process-target.js';
+import { smapsRollupText } from './smaps-rollup.js';
 import { statmText, statText } from './stat.js';
 import { statusText } from './status.js';
 import { TasksDirectory } from './tasks.js';
@@ -98,6 +102,7 @@ const ENTRIES: readonly Entry[] = [
 	{ name: 'ns', mode: S_IFDIR | 0o511, make: (ino, target) => new NamespacesDirectory(ino, target) },
 	{ name: 'net', mode: S_IFDIR | 0o555, make: (ino, target) => new NetDirectory(ino, target) },
 	file('environ', 0o400, environText, { isGuarded: true }),
+	file('auxv', 0o400, auxvText, { isGuarded: true }),
 	file('status', 0o444, statusText),
 	file('personality', 0o400, (target, reader) => (canInspect(reader, target) ? '00000000\n' : -EPERM)),
 	file(
@@ -106,6 +111,7 @@ const ENTRIES: readonly Entry[] = [
 		alive((target) => limitsText(target.group.limits)),
 	),
 	file('comm', 0o644, readComm, { set: (target, writer, text) => writeComm(writer, target, text) }),
+	file('syscall', 0o400, (target) => target.readHost('syscall') || 'running\n', { isGuarded: true }),
 	file('cmdline', 0o444, cmdlineText),
 	file('stat', 0o444, (target, reader) => statText(reader, target)),
 	file('statm', 0o444, statmText),
@@ -118,10 +124,23 @@ const ENTRIES: readonly Entry[] = [
 	file('mountinfo', 0o444, mountInfoText),
 	file('mountstats', 0o400, mountStatsText, { only: 'process' }),
 	file('smaps', 0o444, (target, reader) => mapsText(reader, target, 'smaps'), { isGuarded: true }),
+	file('smaps_rollup', 0o444, (target, reader) => smapsRollupText(reader, target), { isGuarded: true }),
 	file(
 		'wchan',
 		0o444,
 		alive(() => '0'),
+	),
+	// Stacks of the kernel are for nobody in a container.
+	file('stack', 0o400, () => -EPERM),
+	file(
+		'schedstat',
+		0o444,
+		alive((target) => target.readHost('schedstat') || '0 0 0\n'),
+	),
+	file(
+		'cpuset',
+		0o444,
+		alive(() => '/\n'),
 	),
 	file(
 		'cgroup',
@@ -129,6 +148,7 @@ const ENTRIES: readonly Entry[] = [
 		alive(() => '0::/\n'),
 	),
 	file('oom_score', 0o444, oomScoreText),
+	file('oom_adj', 0o644, oomAdjText, { set: (target, writer, text) => writeOomAdj(writer, target, text) }),
 	file('oom_score_adj', 0o644, oomScoreAdjText, { set: (target, writer, text) => writeOomScoreAdj(writer, target, text) }),
 	file(
 		'loginuid',
@@ -147,6 +167,7 @@ const ENTRIES: readonly Entry[] = [
 		alive(() => '00000033\n'),
 		{ only: 'process', set: () => -EINVAL },
 	),
+	file('io', 0o400, ioText, { isGuarded: true }),
 	file(
 		'uid_map',
 		0o644,
@@ -160,11 +181,30 @@ const ENTRIES: readonly Entry[] = [
 		{ set: () => -EPERM },
 	),
 	file(
+		'projid_map',
+		0o644,
+		alive(() => ID_MAP),
+		{ set: () => -EPERM },
+	),
+	file(
 		'setgroups',
 		0o644,
 		alive(() => 'allow\n'),
 		{ set: () => -EPERM },
 	),
+	file(
+		'timers',
+		0o444,
+		alive(() => ''),
+		{ only: 'process' },
+	),
+	file(
+		'timerslack_ns',
+		0o666,
+		alive(() => '50000\n'),
+		{ only: 'process', set: () => -EPERM },
+	),
+	file('children', 0o444, childrenText, { only: 'thread' }),
 ];
 const PROCESS_ENTRIES = ENTRIES.filter((entry) => entry.only !== 'thread');
 const THREAD_ENTRIES = ENTRIES.filter((entry) => entry.only !== 'process');
