@@ -5,6 +5,7 @@ import type { ConformanceCase } from './cases.js';
 export const fileCases: readonly ConformanceCase[] = [
 	{ name: 'locks', script: '/mnt/bin/file-locks; echo $?' },
 	{ name: 'calls', script: '/mnt/bin/file-calls; echo $?' },
+	{ name: 'aio', script: '/mnt/bin/aio; echo $?' },
 	{ name: 'splice', script: '/mnt/bin/splice; echo $?' },
 	{
 		name: 'proc-locks',

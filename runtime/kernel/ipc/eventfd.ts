@@ -72,6 +72,17 @@ export class EventFd extends FileDescription {
 		return COUNTER_BYTES;
 	}
 
+	/** Adds one, unless it is full: for the guest kernel's own news (Linux: eventfd_signal). */
+	signal(): void {
+		if (this.high === WORD_MAX && this.low >= WORD_MAX - 1) return;
+		this.low++;
+		if (this.low === WORD) {
+			this.low = 0;
+			this.high++;
+		}
+		this.waiters.wake(POLLIN);
+	}
+
 	override poll(): number {
 		let events = 0;
 		if (this.low !== 0 || this.high !== 0) events |= POLLIN;

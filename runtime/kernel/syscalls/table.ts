@@ -1,5 +1,6 @@
 import { EINVAL, ENOSYS, EOPNOTSUPP, EPERM } from '../abi/errno.js';
 import { NR_PLAN } from '../abi/exec-plan.js';
+import { sysIoCancel, sysIoDestroy, sysIoGetevents, sysIoSetup, sysIoSubmit } from './aio.js';
 import {
 	sysCapget,
 	sysCapset,
@@ -526,11 +527,11 @@ export const SYSCALLS: readonly Syscall[] = [
 		handler: sysHost,
 	},
 	{ number: 205, name: 'set_thread_area', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 206, name: 'io_setup', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 207, name: 'io_destroy', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 208, name: 'io_getevents', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 209, name: 'io_submit', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 210, name: 'io_cancel', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 206, name: 'io_setup', lane: 'trapped', support: 'full', handler: sysIoSetup },
+	{ number: 207, name: 'io_destroy', lane: 'trapped', support: 'full', handler: sysIoDestroy },
+	{ number: 208, name: 'io_getevents', lane: 'trapped', support: 'full', handler: sysIoGetevents, restart: 'never' },
+	{ number: 209, name: 'io_submit', lane: 'trapped', support: 'full', handler: sysIoSubmit },
+	{ number: 210, name: 'io_cancel', lane: 'trapped', support: 'full', handler: sysIoCancel },
 	{ number: 211, name: 'get_thread_area', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 212, name: 'lookup_dcookie', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{ number: 213, name: 'epoll_create', lane: 'trapped', support: 'full', handler: sysEpollCreate },

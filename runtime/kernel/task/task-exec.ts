@@ -97,6 +97,7 @@ export class ExecPlan implements Continued {
 			group.files.release(task);
 			group.files = own;
 		}
+		group.destroyAio();
 		group.files.exec(task);
 		group.container.ipc.detachAll(group);
 		group.incarnation++;

@@ -20,6 +20,7 @@ export function endGroup(kernel: Kernel, group: ThreadGroup): void {
 	}
 	kernel.forks.parentEnded(group);
 	if (group.realTimer?.isArmed) kernel.timers.disarm(group.realTimer);
+	group.destroyAio();
 	if (leader !== undefined) group.files.release(leader);
 	group.container.ipc.groupEnded(group);
 	kernel.groups.delete(group.pid);

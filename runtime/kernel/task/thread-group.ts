@@ -1,5 +1,6 @@
 import { native } from '../../native.js';
 import type { Container } from '../container.js';
+import type { AioContext } from '../event/aio-context.js';
 import type { Timer } from '../event/timers.js';
 import { WaitQueue } from '../event/wait-queue.js';
 import type { Adjustments, SemaphoreSet } from '../ipc/sysv/semaphore-set.js';
@@ -60,6 +61,8 @@ export class ThreadGroup {
 	/** ITIMER_REAL and alarm(2). Interval in ns, 0 for one shot. */
 	realTimer: Timer | null = null;
 	realTimerIntervalNs = 0;
+	/** Contexts of io_setup(2) by id; null without any. They belong to the program: exec and the end of the process destroy them. */
+	aio: Map<number, AioContext> | null = null;
 	/** PR_SET_KEEPCAPS. */
 	keepCapabilities = false;
 	/** A script's interpreter, its argument and the script's path, which stand in for the first arguments of the exec that started it: for /proc/PID/cmdline. */
@@ -94,6 +97,12 @@ export class ThreadGroup {
 		this.knownInsideId = this.container.insideId(this.pid);
 		return this.knownInsideId;
 	}
+	/** The program is gone, by exec or by the end of the process. */
+	destroyAio(): void {
+		if (this.aio !== null) for (const context of this.aio.values()) context.destroy();
+		this.aio = null;
+	}
+
 	get isInit(): boolean {
 		return this.container.init === this;
 	}
