@@ -25,6 +25,7 @@ import {
 	UTIME_OMIT,
 } from '../abi/stat-constants.js';
 import { type Credentials, hasCapability, isInGroup } from '../task/credentials.js';
+import { parseFileCapabilities } from '../task/file-capabilities.js';
 import type { Task } from '../task/task.js';
 import { copyIn, copyInBytes, copyInString, copyOut, copyOutBytes, scratch, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
@@ -520,7 +521,7 @@ function checkAttribute(task: Task, target: Target, name: string, want: number):
 	if (name.startsWith('system.')) return -EOPNOTSUPP;
 	if (!name.startsWith('user.')) return checkPermission(inode, want, task.credentials) || -EOPNOTSUPP;
 	if (!inode.isRegular && !inode.isDirectory) return isWrite ? -EPERM : -ENODATA;
-	// In a sticky directory's case only the owner may write, as others may write to the directory.
+	// Of a sticky directory only the owner changes attributes: everybody may write to it.
 	if (isWrite && inode.isDirectory && (inode.mode & S_ISVTX) !== 0 && !isOwnerOrCapable(inode, task.credentials)) return -EPERM;
 	const denied = checkPermission(inode, want, task.credentials);
 	if (denied < 0) return denied;
@@ -556,7 +557,9 @@ function setxattr(task: Task, trap: Trap, resolve: Resolver): number {
 	const target = resolve(task, trap);
 	if (typeof target === 'number') return target;
 	const denied = checkAttribute(task, target, name, MAY_WRITE);
-	return denied < 0 ? denied : tellChange(target.path, inodeOf(target).setxattr(name, value, flags));
+	if (denied < 0) return denied;
+	if (name === 'security.capability' && parseFileCapabilities(value) === null) return -EINVAL;
+	return tellChange(target.path, inodeOf(target).setxattr(name, value, flags));
 }
 
 function listxattr(task: Task, trap: Trap, resolve: Resolver): number {

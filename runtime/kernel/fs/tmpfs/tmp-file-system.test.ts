@@ -302,6 +302,11 @@ t.test('extended attributes are bounded and checked', async (t) => {
 	t.equal(inode.setxattr('trusted.a', value, 0), 0, 'the caller has looked at CAP_SYS_ADMIN');
 	t.equal(inode.removexattr('trusted.a'), 0);
 	t.equal(inode.setxattr('security.other', value, 0), -EOPNOTSUPP);
+	for (const change of [() => inode.truncate(3), () => inode.chown(1, 1)]) {
+		t.equal(inode.setxattr('security.capability', value, 0), 0);
+		change();
+		t.equal(inode.getxattr('security.capability'), -ENODATA, 'file capabilities end with a change');
+	}
 	t.equal(made(fs.root.symlink('l', 'x', 0, 0)).setxattr('user.a', value, 0), -EPERM);
 	const large = Buffer.alloc(65536);
 	let count = 0;

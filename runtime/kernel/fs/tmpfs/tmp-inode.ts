@@ -170,6 +170,7 @@ export abstract class TmpInode extends Inode {
 		if (gid !== -1) this.gid = gid;
 		if (!this.isDirectory && !this.isSymlink) {
 			// Whoever changes the owner, chown(2).
+			this.dropCapabilities();
 			this.mode &= ~S_ISUID;
 			if ((this.mode & S_IXGRP) !== 0) this.mode &= ~S_ISGID;
 		}
@@ -204,6 +205,11 @@ export abstract class TmpInode extends Inode {
 		this.xattrs.set(name, Uint8Array.from(value));
 		this.touchChange();
 		return 0;
+	}
+
+	/** File capabilities go when the contents or the owner change, whoever changes them (capabilities(7)). */
+	protected dropCapabilities(): void {
+		if (this.xattrs?.has('security.capability')) this.removexattr('security.capability');
 	}
 
 	override listxattr(): readonly string[] | number {

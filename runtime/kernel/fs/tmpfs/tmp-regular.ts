@@ -134,6 +134,7 @@ export class TmpRegular extends TmpInode {
 			bytes = vector.toHost(this.fd, position, false, room);
 		}
 		if (bytes <= 0) return bytes;
+		this.dropCapabilities();
 		this.size = Math.max(this.size, position + bytes);
 		this.written(position, bytes);
 		this.touchModify();
@@ -151,6 +152,7 @@ export class TmpRegular extends TmpInode {
 			error = native.ftruncate(this.fd, lengthBytes);
 			if (error < 0) return error;
 		}
+		this.dropCapabilities();
 		this.size = lengthBytes;
 		this.shrunk(pagesOf(lengthBytes));
 		this.touchModify();
