@@ -14,7 +14,7 @@ import { AT_OFFSET, type FileDescription } from '../vfs/file-description.js';
 
 const BUFFER_BYTES = 128 * 1024;
 /** Bytes that one run of a call moves: more would keep other tasks waiting. All these calls may return a short count. */
-const MAX_BYTES_PER_RUN = 16 << 20;
+const MAX_BYTES_PER_RUN = 4 << 20;
 const buffer = Buffer.alloc(BUFFER_BYTES);
 
 const SPLICE_F_NONBLOCK = 2;
