@@ -42,7 +42,14 @@ function take(trees: readonly number[], index: number, what: string): number {
 	return fd;
 }
 
-function attach(namespace: MountNamespace, walk: SetupWalk, container: Container, mount: MountConfig, treeFd: number, memoryLimitBytes: number): void {
+function attach(
+	namespace: MountNamespace,
+	walk: SetupWalk,
+	container: Container,
+	mount: MountConfig,
+	treeFd: number,
+	memoryLimitBytes: number,
+): void {
 	const { fs, options } = fileSystem(container, mount, treeFd, memoryLimitBytes);
 	const isFile = !fs.root.isDirectory;
 	const place = walk.make(mount.destination, isFile);
