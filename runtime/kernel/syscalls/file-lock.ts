@@ -112,6 +112,7 @@ export function sysFlock(task: Task, trap: Trap): number {
 	if (type === -1) return -EINVAL;
 	const description = task.file(trap.int(0));
 	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
+	if (type !== F_UNLCK && !description.isReadable && !description.isWritable) return -EBADF;
 	const locks = locksOf(description);
 	const result = locks.setWhole(description, type, task.group.pid);
 	return result === -EAGAIN && (trap.int(1) & LOCK_NB) === 0 ? task.blockOn(locks.waiters) : result;
