@@ -1,6 +1,7 @@
 import { native } from '../native.js';
 import type { Container } from './container.js';
 import { Timers } from './event/timers.js';
+import { NetworkNamespace } from './net/network-namespace.js';
 import { Forks } from './task/forks.js';
 import { NativeRoot } from './task/native-root.js';
 import { Signals } from './task/signals.js';
@@ -46,6 +47,7 @@ export class Kernel {
 	readonly signals: Signals;
 	readonly nativeRoot: NativeRoot;
 	readonly dispatcher: Dispatcher;
+	readonly network: NetworkNamespace;
 	/** Descriptors that a process may have at most: lent ones have the guest's number on the host. */
 	readonly maxDescriptors: number;
 	/** When the sandbox started, monotonic ns. */
@@ -53,6 +55,7 @@ export class Kernel {
 
 	constructor(readonly options: KernelOptions) {
 		this.maxDescriptors = options.maxDescriptors;
+		this.network = new NetworkNamespace(options.maxDescriptors);
 		this.forks = new Forks(this);
 		this.signals = new Signals(this);
 		this.nativeRoot = new NativeRoot(options.nativeRootFd);

@@ -4,6 +4,7 @@ export const AF_UNSPEC = 0;
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
 export const AF_PACKET = 17;
 /** Number of address families (NPROTO). */
 export const AF_MAX = 46;
@@ -22,11 +23,17 @@ export const SHUT_WR = 1;
 export const SHUT_RDWR = 2;
 export const MSG_OOB = 0x1;
 export const MSG_PEEK = 0x2;
+export const MSG_DONTROUTE = 0x4;
 export const MSG_CTRUNC = 0x8;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
+export const MSG_EOR = 0x80;
 export const MSG_WAITALL = 0x100;
+export const MSG_CONFIRM = 0x800;
+export const MSG_ERRQUEUE = 0x2000;
 export const MSG_NOSIGNAL = 0x4000;
+export const MSG_MORE = 0x8000;
+export const MSG_WAITFORONE = 0x10000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 export const SOL_SOCKET = 1;
 export const SO_DEBUG = 1;
@@ -49,8 +56,10 @@ export const SO_SNDLOWAT = 19;
 export const SO_RCVTIMEO = 20;
 export const SO_SNDTIMEO = 21;
 export const SO_ACCEPTCONN = 30;
+export const SO_PEERSEC = 31;
 export const SO_PROTOCOL = 38;
 export const SO_DOMAIN = 39;
+export const SO_PEERGROUPS = 59;
 export const SCM_RIGHTS = 1;
 export const SCM_CREDENTIALS = 2;
 /** Descriptors per message (SCM_MAX_FD). */
@@ -66,6 +75,9 @@ export const MSGHDR_IOVLEN = 24;
 export const MSGHDR_CONTROL = 32;
 export const MSGHDR_CONTROLLEN = 40;
 export const MSGHDR_FLAGS = 48;
+/** struct mmsghdr: a struct msghdr, the bytes it moved, padding. */
+export const MMSGHDR_BYTES = 64;
+export const MMSGHDR_LEN = 56;
 /** struct sockaddr_storage, and struct sockaddr_un with the path's place in it. */
 export const SOCKADDR_STORAGE_BYTES = 128;
 export const SOCKADDR_UN_BYTES = 110;

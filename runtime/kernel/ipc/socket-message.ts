@@ -1,4 +1,5 @@
 import type { PassedDescriptors } from './passed-descriptors.js';
+import type { SocketCredentials } from './socket-credentials.js';
 
 /** What send and receive calls carry beside the bytes. A handler sets it up, a socket uses it up, nobody keeps it. */
 export class SocketMessage {
@@ -10,11 +11,17 @@ export class SocketMessage {
 	rights: PassedDescriptors | null = null;
 	/** Where to send to, or who sent: a socket address in the guest's layout; null for the connected peer. */
 	address: Uint8Array | null = null;
+	/** SCM_CREDENTIALS: what the sender says of itself, or what the receiver is told. */
+	credentials: SocketCredentials | null = null;
+	/** Control messages of a host socket, as they lie in memory: to be sent, or received (a view, valid until the next call). */
+	control: Uint8Array | null = null;
+	/** Bytes of control messages that the receiver has room for. */
+	controlRoom = 0;
 
 	begin(flags: number): this {
 		this.flags = flags;
-		this.outFlags = 0;
-		this.rights = this.address = null;
+		this.outFlags = this.controlRoom = 0;
+		this.rights = this.address = this.credentials = this.control = null;
 		return this;
 	}
 

@@ -2,10 +2,23 @@ import { EFAULT } from '../abi/errno.js';
 import type { IoVector } from '../trap/guest-memory.js';
 import { ByteRing } from './byte-ring.js';
 import type { PassedDescriptors } from './passed-descriptors.js';
+import { isSameSender, type SocketCredentials } from './socket-credentials.js';
 import type { SocketMessage } from './socket-message.js';
 
 /** Charged per record beside its bytes, so that empty messages are bounded, too. */
 const RECORD_BYTES = 256;
+/** What all queues hold together before each one gets no more than MIN_BYTES. */
+const MAX_QUEUED_BYTES = 256 << 20;
+const MIN_BYTES = 4096;
+
+/** Bytes charged to all queues of the pod. */
+let queuedBytes = 0;
+
+/** Where a message came from: the sender's name (null: it has none) and its credentials (null: nobody asked for them). */
+export interface Sender {
+	readonly address: Uint8Array | null;
+	readonly credentials: SocketCredentials | null;
+}
 
 /**
  * What a socket has received and nobody has read yet (Linux: sk_receive_queue), as records of bytes: one per message, or in a stream one per stretch
@@ -16,6 +29,7 @@ export class SocketQueue {
 	/** Bytes left of each record, and what came with it. */
 	private readonly lengths: number[] = [];
 	private readonly rights: (PassedDescriptors | null)[] = [];
+	private readonly senders: Sender[] = [];
 
 	/** @param capacity What it may be charged with, in bytes: the sender's SO_SNDBUF. */
 	constructor(public capacity: number) {}
@@ -26,6 +40,10 @@ export class SocketQueue {
 	/** Bytes in it. */
 	get size(): number {
 		return this.ring.size;
+	}
+	/** Records in it. */
+	get count(): number {
+		return this.lengths.length;
 	}
 	/** Bytes of the first record. */
 	get firstLength(): number {
@@ -40,7 +58,8 @@ export class SocketQueue {
 	}
 	/** Bytes of a stream that may be added. */
 	get space(): number {
-		return Math.max(0, this.capacity - this.charged);
+		const limit = queuedBytes < MAX_QUEUED_BYTES ? this.capacity : Math.min(this.capacity, MIN_BYTES);
+		return Math.max(0, limit - this.charged);
 	}
 	/** May a message of `length` bytes be added? One may always, however long. */
 	hasRoom(length: number): boolean {
@@ -48,24 +67,33 @@ export class SocketQueue {
 	}
 
 	/** Appends bytes of a stream: how many, or -EFAULT if none came. `message.rights` are taken. */
-	putStream(vector: IoVector, length: number, message: SocketMessage): number {
+	putStream(vector: IoVector, length: number, message: SocketMessage, sender: Sender): number {
 		const bytes = this.ring.put(vector, length, false);
 		if (bytes <= 0) return bytes;
 		const last = this.lengths.length - 1;
-		if (message.rights === null && last >= 0 && this.rights[last] === null) this.lengths[last]! += bytes;
-		else this.push(bytes, message);
+		const isMore =
+			message.rights === null &&
+			last >= 0 &&
+			this.rights[last] === null &&
+			isSameSender(this.senders[last]!.credentials, sender.credentials);
+		if (isMore) {
+			this.lengths[last]! += bytes;
+			queuedBytes += bytes;
+		} else this.push(bytes, message, sender);
 		return bytes;
 	}
 
 	/** Appends a message, whole: its length, or -EFAULT. `message.rights` are taken. */
-	putMessage(vector: IoVector, length: number, message: SocketMessage): number {
+	putMessage(vector: IoVector, length: number, message: SocketMessage, sender: Sender): number {
 		if (length > 0 && this.ring.put(vector, length, true) < length) return -EFAULT;
-		this.push(length, message);
+		this.push(length, message, sender);
 		return length;
 	}
 
-	private push(length: number, message: SocketMessage): void {
+	private push(length: number, message: SocketMessage, sender: Sender): void {
+		queuedBytes += length + RECORD_BYTES;
 		this.lengths.push(length);
+		this.senders.push(sender);
 		this.rights.push(message.rights);
 		message.rights = null;
 	}
@@ -76,7 +104,10 @@ export class SocketQueue {
 	 */
 	takeStream(vector: IoVector, message: SocketMessage, isPeek: boolean): number {
 		let done = 0;
+		const sender = this.senders[0]!;
+		message.credentials = sender.credentials;
 		for (let index = 0; index < this.lengths.length; index++) {
+			if (!isSameSender(this.senders[index]!.credentials, sender.credentials)) break;
 			const wanted = Math.min(this.lengths[index]!, vector.remaining);
 			const bytes = wanted === 0 ? 0 : this.ring.peek(vector, wanted, isPeek ? done : 0);
 			if (bytes < 0) return done > 0 ? done : bytes;
@@ -88,6 +119,7 @@ export class SocketQueue {
 			}
 			if (!isPeek) {
 				if (bytes > 0) this.ring.drop(bytes);
+				queuedBytes -= Math.max(0, bytes);
 				this.lengths[index]! -= bytes;
 				if (this.lengths[index] === 0) {
 					this.shift();
@@ -107,10 +139,14 @@ export class SocketQueue {
 		const wanted = Math.min(length, vector.remaining);
 		const bytes = wanted === 0 ? 0 : this.ring.peek(vector, wanted);
 		const rights = this.rights[0] ?? null;
+		const sender = this.senders[0]!;
+		message.address = sender.address;
+		message.credentials = sender.credentials;
 		if (isPeek) {
 			if (bytes === wanted) message.rights = rights?.copy() ?? null;
 		} else {
 			if (length > 0) this.ring.drop(length);
+			queuedBytes -= length;
 			this.shift();
 			if (bytes === wanted) message.rights = rights;
 			else rights?.dispose();
@@ -121,12 +157,15 @@ export class SocketQueue {
 	private shift(): void {
 		this.lengths.shift();
 		this.rights.shift();
+		this.senders.shift();
+		queuedBytes -= RECORD_BYTES;
 	}
 
 	/** Nobody will read it. */
 	clear(): void {
+		queuedBytes -= this.charged;
 		this.ring.clear();
-		this.lengths.length = 0;
+		this.lengths.length = this.senders.length = 0;
 		for (const rights of this.rights.splice(0)) rights?.dispose();
 	}
 }

@@ -129,6 +129,9 @@ export abstract class Socket extends FileDescription {
 	/** Told that SO_SNDBUF or SO_RCVBUF has changed. */
 	protected buffersChanged(): void {}
 
+	/** SO_PASSCRED: does the receiver want to know who sends? Families without credentials don't have it. */
+	passesCredentials = false;
+
 	/** getsockopt(2): stores the value into `out`, zeroed by the caller, and returns its length. Errors: EOPNOTSUPP (level), ENOPROTOOPT. */
 	getOption(_task: Task, level: number, option: number, out: DataView): number {
 		if (level !== SOL_SOCKET) return -EOPNOTSUPP;
@@ -170,7 +173,7 @@ export abstract class Socket extends FileDescription {
 			case SO_ACCEPTCONN:
 				return this.isListening ? 1 : 0;
 			case SO_PASSCRED:
-				return 0;
+				return this.passesCredentials ? 1 : 0;
 			default:
 				return PLAIN_OPTIONS.has(option) ? (this.plain.get(option) ?? 0) : null;
 		}
@@ -202,7 +205,8 @@ export abstract class Socket extends FileDescription {
 			case SO_SNDTIMEO:
 				return this.setTimeout(option, value, length);
 			case SO_PASSCRED:
-				return int === 0 ? 0 : -ENOPROTOOPT;
+				this.passesCredentials = int !== 0;
+				return 0;
 			default:
 				if (!PLAIN_OPTIONS.has(option)) return -ENOPROTOOPT;
 				this.plain.set(option, option === SO_PRIORITY || int === 0 ? int : 1);

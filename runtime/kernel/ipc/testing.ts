@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Timers } from '../event/timers.js';
 import type { Kernel } from '../kernel.js';
+import { NetworkNamespace } from '../net/network-namespace.js';
 import { BLOCKED } from '../task/blocked.js';
 import { CapabilitySet, initialCredentials } from '../task/credentials.js';
 import { Limits } from '../task/limits.js';
@@ -52,6 +53,7 @@ export class TestProcess {
 		runQueue: this.runQueue,
 		timers: new Timers(),
 		maxDescriptors: 4096,
+		network: new NetworkNamespace(4096),
 		signals: { sendToThread: (_: Task, signal: number) => this.signals.push(signal) },
 	} as unknown as Kernel;
 	private readonly group = {

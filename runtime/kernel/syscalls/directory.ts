@@ -19,11 +19,11 @@ import type { Dentry } from '../vfs/dentry.js';
 import type { Inode } from '../vfs/inode.js';
 import type { Path } from '../vfs/path.js';
 import { pathText } from '../vfs/path-text.js';
-import { dropChild, pathWalk, WALK_FOLLOW } from '../vfs/path-walk.js';
+import { dropChild, pathWalk, WALK_FOLLOW, WALK_PARENT } from '../vfs/path-walk.js';
 import { checkPermission, checkRemove, isOwnerOrCapable, MAY_EXEC, MAY_READ, MAY_WRITE } from '../vfs/permission.js';
 import { hasWatches, newCookie, notifyEntry, notifyGone, notifyIfGone, notifyInode, notifyMoved } from '../vfs/watches.js';
 import { instantiate, newGid } from './file-open.js';
-import { checkWritable, isDots, lookupPlace, type Place, parentArgument, placeArgument, resolveTarget, walkArgument } from './paths.js';
+import { checkWritable, isDots, lookupPlace, type Place, parentArgument, placeArgument, placeHere, resolveTarget, walkArgument } from './paths.js';
 
 /** May a name be made here? The directory's permission and mount. The place must be free (EEXIST). */
 function checkCreate(task: Task, place: Place): number {
@@ -90,6 +90,20 @@ function mknod(task: Task, dirfd: number, address: number, mode: number, rdev: n
 		place,
 		parent.mknod(place.name, type | bits, type === S_IFCHR || type === S_IFBLK ? rdev : 0, fsuid, newGid(task, parent)),
 	);
+}
+
+/** The inode of a unix socket's name, bind(2). Errors: EEXIST and mknod(2)'s. */
+export function makeSocketNode(task: Task, path: string, mode: number): Inode | number {
+	const error = pathWalk.walk(task, task.fs.cwd, path, WALK_PARENT);
+	if (error < 0) return error;
+	const place = placeHere();
+	if (typeof place === 'number') return place;
+	if (place.hasTrailingSlash && place.entry?.inode == null) return -ENOENT;
+	const denied = checkCreate(task, place);
+	if (denied < 0) return denied;
+	const parent = place.directory.dentry.inode!;
+	const inode = parent.mknod(place.name, S_IFSOCK | (mode & ~task.fs.umask), 0, task.credentials.fsuid, newGid(task, parent));
+	return finishCreate(place, inode) || inode;
 }
 
 /** symlink(2). */

@@ -144,15 +144,12 @@ import {
 	sysGetsockname,
 	sysGetsockopt,
 	sysListen,
-	sysRecvfrom,
-	sysRecvmsg,
-	sysSendmsg,
-	sysSendto,
 	sysSetsockopt,
 	sysShutdown,
 	sysSocket,
 	sysSocketpair,
-} from './socketpair.js';
+} from './socket.js';
+import { sysRecvfrom, sysRecvmmsg, sysRecvmsg, sysSendmmsg, sysSendmsg, sysSendto } from './socket-message.js';
 import { sysCopyFileRange, sysSendfile, sysSplice, sysTee, sysVmsplice } from './splice.js';
 import {
 	sysGetrlimit,
@@ -707,7 +704,7 @@ export const SYSCALLS: readonly Syscall[] = [
 		handler: sysRtTgsigqueueinfo,
 	},
 	{ number: 298, name: 'perf_event_open', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
-	{ number: 299, name: 'recvmmsg', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 299, name: 'recvmmsg', lane: 'trapped', support: 'full', handler: sysRecvmmsg },
 	{
 		number: 300,
 		name: 'fanotify_init',
@@ -736,7 +733,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	},
 	{ number: 305, name: 'clock_adjtime', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{ number: 306, name: 'syncfs', lane: 'trapped', support: 'full', handler: sysSyncfs },
-	{ number: 307, name: 'sendmmsg', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 307, name: 'sendmmsg', lane: 'trapped', support: 'full', handler: sysSendmmsg },
 	{ number: 308, name: 'setns', lane: 'trapped', support: 'none', errno: EPERM, note: "mounts and namespaces are the operator's" },
 	{
 		number: 309,

@@ -1,0 +1,69 @@
+import { ENFILE } from '../abi/errno.js';
+import type { UnixSocket } from '../ipc/unix-socket.js';
+
+/** Unix sockets of a pod at most, those on their way to accept(2) included. */
+const MAX_UNIX_SOCKETS = 65536;
+/** Sockets of the host's that a pod holds at most. */
+const MAX_HOST_SOCKETS = 16384;
+
+/**
+ * What a pod's containers share of the network: the names of unix sockets, and how many sockets there are. The host's network namespace of the
+ * sandbox process is the rest of it.
+ */
+export class NetworkNamespace {
+	/** Every unix socket, for /proc/net/unix. */
+	readonly unixSockets = new Set<UnixSocket>();
+	/** Abstract names, unix(7), each with its socket type before it: names of different types don't meet. */
+	private readonly abstractNames = new Map<string, UnixSocket>();
+	private readonly maxHostSockets: number;
+	private hostSockets = 0;
+	private lastAutobind = 0;
+
+	/** @param maxDescriptors The sandbox process's own limit, of which sockets get a quarter at most. */
+	constructor(maxDescriptors: number) {
+		this.maxHostSockets = Math.min(MAX_HOST_SOCKETS, maxDescriptors >> 2);
+	}
+
+	/** May one more unix socket be made? Errors: ENFILE. */
+	checkUnix(): number {
+		return this.unixSockets.size < MAX_UNIX_SOCKETS ? 0 : -ENFILE;
+	}
+
+	/** Counts a socket of the host's that is about to be made. Errors: ENFILE. */
+	acquireHost(): number {
+		if (this.hostSockets >= this.maxHostSockets) return -ENFILE;
+		this.hostSockets++;
+		return 0;
+	}
+
+	releaseHost(): void {
+		this.hostSockets--;
+	}
+
+	/** The socket with an abstract name (a byte string without the leading NUL), or null. */
+	findAbstract(type: number, name: string): UnixSocket | null {
+		return this.abstractNames.get(`${type}:${name}`) ?? null;
+	}
+
+	/** Gives `socket` an abstract name; false if it is taken. */
+	bindAbstract(type: number, name: string, socket: UnixSocket): boolean {
+		const key = `${type}:${name}`;
+		if (this.abstractNames.has(key)) return false;
+		this.abstractNames.set(key, socket);
+		return true;
+	}
+
+	/** Gives `socket` a free name of five hexadecimal digits, unix(7), "Autobind"; "" if there is none. */
+	autobind(type: number, socket: UnixSocket): string {
+		for (let tried = 0; tried <= 0xfffff; tried++) {
+			this.lastAutobind = (this.lastAutobind + 1) & 0xfffff;
+			const name = this.lastAutobind.toString(16).padStart(5, '0');
+			if (this.bindAbstract(type, name, socket)) return name;
+		}
+		return '';
+	}
+
+	unbindAbstract(type: number, name: string): void {
+		this.abstractNames.delete(`${type}:${name}`);
+	}
+}
