@@ -16,6 +16,7 @@
         "native/addon/mounts.cc",
         "native/addon/probe.cc",
         "native/addon/processes.cc",
+        "native/addon/sockets.cc",
         "native/addon/spawn.cc",
         "native/addon/spawn-child.cc",
         "native/addon/run-call.cc",

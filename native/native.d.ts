@@ -346,6 +346,47 @@ export declare function receiveMessage(
 	fdCount: Int32Array,
 ): number;
 
+// --- Sockets of this process's network namespace -----------------------------------------------------------------------
+// All are non-blocking; none signals. Addresses are struct sockaddr bytes. Families, options and control messages are the caller's to allow.
+
+export declare function socketOpen(domain: number, type: number, protocol: number): number;
+export declare function socketBind(fd: number, address: Uint8Array): number;
+/** connect(2); -EINPROGRESS while it goes on. */
+export declare function socketConnect(fd: number, address: Uint8Array): number;
+export declare function socketListen(fd: number, backlog: number): number;
+export declare function socketAccept(fd: number): number;
+/** getsockname(2), getpeername(2) into `out`: bytes. */
+export declare function socketName(fd: number, isPeer: boolean, out: Uint8Array): number;
+export declare function socketShutdown(fd: number, how: number): number;
+/** getsockopt(2) into the whole of `value` (what lies there is read, too): bytes. */
+export declare function socketGetOption(fd: number, level: number, option: number, value: Uint8Array): number;
+export declare function socketSetOption(fd: number, level: number, option: number, value: Uint8Array): number;
+/** sendmsg(2) with MSG_DONTWAIT and MSG_NOSIGNAL: bytes. */
+export declare function socketSend(
+	fd: number,
+	bytes: Uint8Array,
+	offset: number,
+	length: number,
+	flags: number,
+	address: Uint8Array | null,
+	control: Uint8Array | null,
+): number;
+/** recvmsg(2) with MSG_DONTWAIT: bytes. `out` gets the lengths of the address and of the control messages, and msg_flags. */
+export declare function socketReceive(
+	fd: number,
+	bytes: Uint8Array,
+	offset: number,
+	length: number,
+	flags: number,
+	address: Uint8Array,
+	control: Uint8Array,
+	out: Int32Array,
+): number;
+/** ioctl(2): SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK, and what reads a struct ifreq (40 bytes). Others are -EPERM. */
+export declare function socketIoctl(fd: number, request: number, buffer: Uint8Array): number;
+/** SIOCGIFCONF: struct ifreq after struct ifreq into `out`; bytes. */
+export declare function socketInterfaces(fd: number, out: Uint8Array): number;
+
 // --- The front end (privileged) -------------------------------------------------------------------------------------
 
 /** open_tree(2) OPEN_TREE_CLONE of a path (AT_RECURSIVE with `isRecursive`): a detached mount. */

@@ -17,6 +17,7 @@ std::span<const Export> MountExports();
 std::span<const Export> ProbeExports();
 std::span<const Export> ProcessExports();
 std::span<const Export> RunCallExports();
+std::span<const Export> SocketExports();
 std::span<const Export> SpawnExports();
 std::span<const Export> UnderMaskExports();
 std::span<const Export> WaitExports();

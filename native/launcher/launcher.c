@@ -11,7 +11,7 @@
 //   --loader SRC           copies the loader to /guest/x
 //   --fd SRC:DST           gives the program descriptor SRC as DST; all others but 0, 1 and 2 are closed
 //   --env K=V              a variable of the program's environment, which is empty otherwise
-//   --netns PATH           network namespace to enter, instead of a new and empty one
+//   --netns PATH           network namespace to enter (not the host's), instead of a new one with a loopback that is up
 //   --cgroup FILE          cgroup.procs (or tasks) file of a cgroup to join; one per hierarchy
 //   --rlimit NAME=S:H      soft and hard limit, or "unlimited" (default nofile at its hard limit, core=1:1)
 //   --oom-score-adj N      for the program; lowering it takes CAP_SYS_RESOURCE
@@ -34,6 +34,7 @@
 #include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <linux/securebits.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -43,9 +44,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -430,6 +433,46 @@ static void set_limits(void) {
   }
 }
 
+static bool is_same_file(const struct stat* left, const char* path) {
+  struct stat right;
+  return stat(path, &right) == 0 && left->st_dev == right.st_dev && left->st_ino == right.st_ino;
+}
+
+// Enters the network namespace of --netns. Never the host's: a guest's sockets are this namespace's.
+static void enter_network_namespace(void) {
+  int netns = open(options.netns, O_RDONLY | O_CLOEXEC);
+  struct stat status;
+  if (netns < 0 || fstat(netns, &status) != 0) fail("open network namespace", "%s", options.netns);
+  if (is_same_file(&status, "/proc/1/ns/net")) {
+    errno = EPERM;
+    fail("enter network namespace", "%s is the host's", options.netns);
+  }
+  if (setns(netns, CLONE_NEWNET) != 0) fail("enter network namespace", "%s", options.netns);
+  close(netns);
+}
+
+// A setting of this process's network namespace. Where /proc/sys can't be written (a container around the launcher) the
+// namespace's own setting holds.
+static void set_network(const char* path, const char* text) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0 && (errno == EROFS || errno == ENOENT)) return;
+  if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) fail("set up network", "%s", path);
+  close(fd);
+}
+
+// Before the user namespace, as the network belongs to the one outside. The guest kernel decides by the guest's
+// capabilities who may bind to which port and who may ping; the sandbox process has no power over its network.
+static void set_up_network(void) {
+  set_network("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+  set_network("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+  if (options.netns != NULL) return;
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) fail("set up network", "socket");
+  struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+  if (ioctl(fd, SIOCSIFFLAGS, &loopback) != 0) fail("set up network", "lo");
+  close(fd);
+}
+
 // Makes the user namespace; `maps_fd` and `go_fd` are how the launcher, who is still outside, is asked to write its id
 // maps.
 static void enter_user_namespace(int maps_fd, int go_fd) {
@@ -506,6 +549,7 @@ static void reset_signals(void) {
 }
 
 __attribute__((noreturn)) static void run_sandbox_process(int root, int maps_fd, int go_fd) {
+  set_up_network();
   enter_root(root);
   set_limits();
   if (setsid() < 0) fail("make session", "setsid");
@@ -566,11 +610,7 @@ int main(int argc, char** argv) {
 
   int proc = open_source("open proc", "/proc", O_PATH | O_DIRECTORY);
   int loader = options.loader == NULL ? -1 : open_source("open loader", options.loader, O_RDONLY);
-  if (options.netns != NULL) {
-    int netns = open_source("open network namespace", options.netns, O_RDONLY);
-    if (setns(netns, CLONE_NEWNET) != 0) fail("enter network namespace", "%s", options.netns);
-    close(netns);
-  }
+  if (options.netns != NULL) enter_network_namespace();
   for (int i = 0; i < options.cgroup_count; i++) write_file("join cgroup", AT_FDCWD, options.cgroups[i], "0");
   if (options.oom_score_adj != NULL) {
     write_file("set oom_score_adj", AT_FDCWD, "/proc/self/oom_score_adj", options.oom_score_adj);

@@ -8,13 +8,13 @@ import {
 	EMSGSIZE,
 	ENODATA,
 	ENOTCONN,
-	ENOTTY,
 	EOPNOTSUPP,
 	EPERM,
 	EPIPE,
 	EPROTOTYPE,
 	ERANGE,
 } from '../abi/errno.js';
+import { SIOCINQ, SIOCOUTQ } from '../abi/internet-constants.js';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRBAND, POLLWRNORM } from '../abi/poll-constants.js';
 import { SIGPIPE } from '../abi/signal-numbers.js';
 import {
@@ -55,8 +55,6 @@ import {
 	unbindInode,
 } from './unix-address.js';
 
-const SIOCINQ = 0x541b;
-const SIOCOUTQ = 0x5411;
 /** A datagram has to leave this much of the send buffer (net/unix/af_unix.c, unix_dgram_sendmsg). */
 const DATAGRAM_RESERVE = 32;
 const RECEIVE_SHUTDOWN = 1;
@@ -377,7 +375,7 @@ export class UnixSocket extends Socket {
 			case SIOCOUTQ:
 				return copyOutInt(task.tid, argument, this.peer?.queue.size ?? 0);
 			default:
-				return -ENOTTY;
+				return this.network.ioctl(task, request, argument);
 		}
 	}
 

@@ -1,5 +1,9 @@
+import { native } from '../../native.js';
 import { ENFILE } from '../abi/errno.js';
+import { AF_INET, SOCK_DGRAM } from '../abi/socket-constants.js';
 import type { UnixSocket } from '../ipc/unix-socket.js';
+import type { Task } from '../task/task.js';
+import { interfaceIoctl } from './interface-ioctl.js';
 
 /** Unix sockets of a pod at most, those on their way to accept(2) included. */
 const MAX_UNIX_SOCKETS = 65536;
@@ -17,6 +21,8 @@ export class NetworkNamespace {
 	private readonly abstractNames = new Map<string, UnixSocket>();
 	private readonly maxHostSockets: number;
 	private hostSockets = 0;
+	/** A host socket that is asked about interfaces; -1 before the first question. Owned, kept. */
+	private queryFd = -1;
 	private lastAutobind = 0;
 
 	/** @param maxDescriptors The sandbox process's own limit, of which sockets get a quarter at most. */
@@ -38,6 +44,12 @@ export class NetworkNamespace {
 
 	releaseHost(): void {
 		this.hostSockets--;
+	}
+
+	/** The requests of netdevice(7) for sockets that the host doesn't have. Errors: `interfaceIoctl`'s. */
+	ioctl(task: Task, request: number, argument: number): number {
+		if (this.queryFd < 0) this.queryFd = native.socketOpen(AF_INET, SOCK_DGRAM, 0);
+		return this.queryFd < 0 ? this.queryFd : interfaceIoctl(task, this.queryFd, request, argument);
 	}
 
 	/** The socket with an abstract name (a byte string without the leading NUL), or null. */

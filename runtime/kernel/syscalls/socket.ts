@@ -1,9 +1,10 @@
 import { CAP_NET_RAW } from '../abi/capability-numbers.js';
-import { EADDRINUSE, EAFNOSUPPORT, EEXIST, EFAULT, EINVAL, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT } from '../abi/errno.js';
+import { EADDRINUSE, EAFNOSUPPORT, EEXIST, EFAULT, EINVAL, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT } from '../abi/errno.js';
 import {
 	AF_INET,
 	AF_INET6,
 	AF_MAX,
+	AF_NETLINK,
 	AF_PACKET,
 	AF_UNIX,
 	SHUT_RDWR,
@@ -11,16 +12,18 @@ import {
 	SOCK_DGRAM,
 	SOCK_MAX,
 	SOCK_NONBLOCK,
-	SOCK_PACKET,
 	SOCK_RAW,
 	SOCK_SEQPACKET,
 	SOCK_STREAM,
 	SOCK_TYPE_MASK,
 	SUN_PATH,
 } from '../abi/socket-constants.js';
+import type { Socket } from '../ipc/socket.js';
 import { makeSocketPair } from '../ipc/socket-pair.js';
 import { abstractNameOf, isUnixAddress, pathOf } from '../ipc/unix-address.js';
 import { UnixSocket } from '../ipc/unix-socket.js';
+import { makeInternetSocket } from '../net/internet-socket.js';
+import { makeNetlinkSocket } from '../net/netlink-socket.js';
 import { hasCapability } from '../task/credentials.js';
 import type { Task } from '../task/task.js';
 import { copyIn, copyInBytes, copyOutBytes, copyOutInt, scratchView } from '../trap/guest-memory.js';
@@ -31,20 +34,32 @@ import { readAddress, socketOf, writeAddress } from './socket-argument.js';
 
 // --- Making sockets ------------------------------------------------------------------------------------------------
 
-/** socket(2): AF_UNIX. */
+/** socket(2). */
 export function sysSocket(task: Task, trap: Trap): number {
-	const type = checkSocket(task, trap.int(0), trap.int(1), trap.int(2));
-	if (type < 0) return type;
-	const full = task.kernel.network.checkUnix();
-	if (full < 0) return full;
+	const family = trap.int(0);
 	const flags = trap.int(1);
-	return install(task, new UnixSocket(task, type, flags & SOCK_NONBLOCK), (flags & SOCK_CLOEXEC) !== 0);
+	const type = checkSocket(task, family, flags, trap.int(2));
+	if (type < 0) return type;
+	const socket = makeSocket(task, family, type, trap.int(2), flags & SOCK_NONBLOCK);
+	return typeof socket === 'number' ? socket : install(task, socket, (flags & SOCK_CLOEXEC) !== 0);
+}
+
+function makeSocket(task: Task, family: number, type: number, protocol: number, statusFlags: number): Socket | number {
+	switch (family) {
+		case AF_UNIX:
+			return task.kernel.network.checkUnix() || new UnixSocket(task, type, statusFlags);
+		case AF_NETLINK:
+			return makeNetlinkSocket(task, type, protocol, statusFlags);
+		default:
+			return makeInternetSocket(task, family, type, protocol, statusFlags);
+	}
 }
 
 /** socketpair(2). */
 export function sysSocketpair(task: Task, trap: Trap): number {
 	const type = checkSocket(task, trap.int(0), trap.int(1), trap.int(2));
 	if (type < 0) return type;
+	if (trap.int(0) !== AF_UNIX) return -EOPNOTSUPP;
 	const full = task.kernel.network.checkUnix();
 	if (full < 0) return full;
 	const flags = trap.int(1);
@@ -52,21 +67,30 @@ export function sysSocketpair(task: Task, trap: Trap): number {
 	return installPair(task, first, second, (flags & SOCK_CLOEXEC) !== 0, trap.size(3));
 }
 
-/** The type of an AF_UNIX socket that can be made, without flags. Errors: EINVAL, EAFNOSUPPORT, EPERM, ESOCKTNOSUPPORT, EPROTONOSUPPORT. */
+/**
+ * The type of a socket that can be made, without flags. Errors: EINVAL, EAFNOSUPPORT (families that guests don't have: vsock, packet, bluetooth, …), EPERM
+ * (raw packets), ESOCKTNOSUPPORT, EPROTONOSUPPORT.
+ */
 function checkSocket(task: Task, family: number, typeAndFlags: number, protocol: number): number {
 	if ((typeAndFlags & ~SOCK_TYPE_MASK & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) return -EINVAL;
 	const type = typeAndFlags & SOCK_TYPE_MASK;
 	if (family < 0 || family >= AF_MAX) return -EAFNOSUPPORT;
 	if (type >= SOCK_MAX) return -EINVAL;
-	if (family !== AF_UNIX) {
-		const isInternet = family === AF_INET || family === AF_INET6;
-		const isRaw = family === AF_PACKET || (isInternet && (type === SOCK_RAW || type === SOCK_PACKET));
-		return isRaw && !hasCapability(task.credentials, CAP_NET_RAW) ? -EPERM : -EAFNOSUPPORT;
+	switch (family) {
+		case AF_UNIX:
+			if (protocol !== 0 && protocol !== AF_UNIX) return -EPROTONOSUPPORT;
+			// BSD had raw ones here: datagrams.
+			if (type === SOCK_RAW) return SOCK_DGRAM;
+			return type === SOCK_STREAM || type === SOCK_DGRAM || type === SOCK_SEQPACKET ? type : -ESOCKTNOSUPPORT;
+		case AF_INET:
+		case AF_INET6:
+		case AF_NETLINK:
+			return type;
+		case AF_PACKET:
+			return hasCapability(task.credentials, CAP_NET_RAW) ? -EAFNOSUPPORT : -EPERM;
+		default:
+			return -EAFNOSUPPORT;
 	}
-	if (protocol !== 0 && protocol !== AF_UNIX) return -EPROTONOSUPPORT;
-	// BSD had raw ones here: datagrams.
-	if (type === SOCK_RAW) return SOCK_DGRAM;
-	return type === SOCK_STREAM || type === SOCK_DGRAM || type === SOCK_SEQPACKET ? type : -ESOCKTNOSUPPORT;
 }
 
 // --- Names and connections ------------------------------------------------------------------------------------------

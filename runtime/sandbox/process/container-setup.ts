@@ -5,6 +5,7 @@ import { Container } from '../../kernel/container.js';
 import { createDevFileSystem } from '../../kernel/fs/dev/dev-file-system.js';
 import { makeDevice } from '../../kernel/fs/dev/devices.js';
 import { HostFileSystem } from '../../kernel/fs/host/host-file-system.js';
+import { netFiles } from '../../kernel/fs/proc/net-files.js';
 import { ProcFileSystem } from '../../kernel/fs/proc/proc-file-system.js';
 import { CgroupFileSystem } from '../../kernel/fs/sys/fs/cgroup/cgroup-file-system.js';
 import { SysFileSystem } from '../../kernel/fs/sys/sys-file-system.js';
@@ -64,7 +65,7 @@ interface MountedFileSystem {
 function fileSystem(container: Container, mount: MountConfig, treeFd: number, memoryLimitBytes: number): MountedFileSystem {
 	switch (mount.type) {
 		case 'proc':
-			return { fs: new ProcFileSystem(container, { memoryLimitBytes }), options: '' };
+			return { fs: new ProcFileSystem(container, { memoryLimitBytes, netFiles: netFiles(container.kernel.network) }), options: '' };
 		case 'sysfs':
 			return { fs: new SysFileSystem(), options: '' };
 		case 'bind':
