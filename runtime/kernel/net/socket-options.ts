@@ -90,6 +90,8 @@ const LEVELS: ReadonlyMap<number, readonly Row[]> = new Map([
 			[1, 'IP_TOS'],
 			[2, 'IP_TTL'],
 			[4, 'IP_OPTIONS', 'r', 40],
+			[6, 'IP_RECVOPTS'],
+			[7, 'IP_RETOPTS'],
 			[8, 'IP_PKTINFO'],
 			[10, 'IP_MTU_DISCOVER'],
 			[11, 'IP_RECVERR'],
