@@ -7,6 +7,7 @@ import { fileCases } from './cases-files.js';
 import { programCases } from './cases-programs.js';
 import { pythonCases } from './cases-python.js';
 import { shellCases } from './cases-shell.js';
+import { socketCases } from './cases-sockets.js';
 import { toolCases } from './cases-tools.js';
 
 /** One thing to compare. */
@@ -35,4 +36,5 @@ export const groups: readonly ConformanceGroup[] = [
 	{ name: 'python', cases: pythonCases },
 	{ name: 'programs', cases: programCases },
 	{ name: 'files', cases: fileCases },
+	{ name: 'sockets', cases: socketCases },
 ];

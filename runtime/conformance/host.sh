@@ -1,14 +1,17 @@
 #!/bin/sh
 # The host's side of a comparison: a chroot of the tree, read-only, in namespaces of its own, with what `isopod spec` gives a container:
 # a tmpfs on /tmp, proc, sysfs, devices, and the cases' folder on /mnt. Everything it mounts ends with its mount namespace.
-# Usage: unshare -mpfui --propagation private sh host.sh TREE CASES POINT ro|rw PROGRAM ARGUMENTS...
+# Usage: unshare -mpfuin --propagation private sh host.sh TREE CASES POINT ro|rw PROGRAM ARGUMENTS...
 set -e
 tree=$1 cases=$2 point=$3 mode=$4
 shift 4
+ip link set lo up
 mount --bind "$tree" "$point"
 mount -o remount,bind,ro "$point"
 mount -t proc proc "$point/proc"
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs "$point/sys"
+# This network namespace's own; a container's may ping, too.
+echo '0 2147483647' >"$point/proc/sys/net/ipv4/ping_group_range"
 # Device nodes of its own: the cases run as root, and one that removes or changes /dev/null must not do it to the machine's.
 mount -t tmpfs -o mode=755 tmpfs "$point/dev"
 for node in null:3 zero:5 full:7 random:8 urandom:9; do
