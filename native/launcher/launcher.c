@@ -438,12 +438,13 @@ static bool is_same_file(const struct stat* left, const char* path) {
   return stat(path, &right) == 0 && left->st_dev == right.st_dev && left->st_ino == right.st_ino;
 }
 
-// Enters the network namespace of --netns. Never the host's: a guest's sockets are this namespace's.
+// Enters the network namespace of --netns. Never the host's, which is that of process 1 (not always readable) and the
+// one the launcher was started in: a guest's sockets are this namespace's.
 static void enter_network_namespace(void) {
   int netns = open(options.netns, O_RDONLY | O_CLOEXEC);
   struct stat status;
   if (netns < 0 || fstat(netns, &status) != 0) fail("open network namespace", "%s", options.netns);
-  if (is_same_file(&status, "/proc/1/ns/net")) {
+  if (is_same_file(&status, "/proc/1/ns/net") || is_same_file(&status, "/proc/self/ns/net")) {
     errno = EPERM;
     fail("enter network namespace", "%s is the host's", options.netns);
   }

@@ -49,6 +49,8 @@ export interface ContainerOptions {
 	readonly capabilities?: readonly string[];
 	/** The hard and soft RLIMIT_NOFILE. */
 	readonly descriptorLimit?: number;
+	/** Path of the network namespace to join; a new one without it. */
+	readonly networkNamespace?: string;
 	readonly stdin?: Buffer;
 	/** When the container is killed, in milliseconds. */
 	readonly timeoutMs: number;
@@ -75,6 +77,7 @@ interface SpecFile {
 		rlimits: { type: string; hard: number; soft: number }[];
 	};
 	mounts: ContainerMount[];
+	linux: { namespaces: { type: string; path?: string }[] };
 }
 
 /** The path of a tree of `.isopod/rootfs`. */
@@ -113,6 +116,8 @@ function writeBundle(bundle: string, options: ContainerOptions): void {
 	if (options.descriptorLimit) {
 		spec.process.rlimits = [{ type: 'RLIMIT_NOFILE', hard: options.descriptorLimit, soft: options.descriptorLimit }];
 	}
+	const network = spec.linux.namespaces.find(({ type }) => type === 'network');
+	if (network !== undefined && options.networkNamespace !== undefined) network.path = options.networkNamespace;
 	spec.mounts.push(...(options.mounts ?? []));
 	writeFileSync(file, JSON.stringify(spec));
 }
