@@ -33,6 +33,7 @@ const LEVELS: ReadonlyMap<number, readonly Row[]> = new Map([
 			[13, 'SO_LINGER', 'rw', 8],
 			[14, 'SO_BSDCOMPAT'],
 			[15, 'SO_REUSEPORT'],
+			[16, 'SO_PASSCRED'],
 			[17, 'SO_PEERCRED', 'r', 12],
 			[19, 'SO_SNDLOWAT', 'r'],
 			[25, 'SO_BINDTODEVICE', 'rw', 16],
