@@ -14,6 +14,11 @@ const MIN_BYTES = 4096;
 /** Bytes charged to all queues of the pod. */
 let queuedBytes = 0;
 
+/** May a message of `length` bytes be queued at all? Short ones may always: one each is what queues get when there is no memory. */
+export function hasQueueMemory(length: number): boolean {
+	return length <= MIN_BYTES || queuedBytes < MAX_QUEUED_BYTES;
+}
+
 /** Where a message came from: the sender's name (null: it has none) and its credentials (null: nobody asked for them). */
 export interface Sender {
 	readonly address: Uint8Array | null;

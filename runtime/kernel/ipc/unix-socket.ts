@@ -6,6 +6,7 @@ import {
 	EINVAL,
 	EISCONN,
 	EMSGSIZE,
+	ENOBUFS,
 	ENODATA,
 	ENOTCONN,
 	EOPNOTSUPP,
@@ -42,7 +43,7 @@ import type { Inode } from '../vfs/inode.js';
 import { Socket } from './socket.js';
 import { type PeerCredentials, peerCredentialsOf } from './socket-credentials.js';
 import type { SocketMessage } from './socket-message.js';
-import { type Sender, SocketQueue } from './socket-queue.js';
+import { hasQueueMemory, type Sender, SocketQueue } from './socket-queue.js';
 import {
 	abstractAddress,
 	abstractNameOf,
@@ -111,8 +112,13 @@ export class UnixSocket extends Socket {
 	}
 
 	private tie(other: UnixSocket): void {
-		this.peer = other;
-		other.peer = this;
+		if (this.isDatagram) {
+			this.setPeer(other);
+			other.setPeer(this);
+		} else {
+			this.peer = other;
+			other.peer = this;
+		}
 		this.queue.capacity = other.sendBufferBytes;
 		other.queue.capacity = this.sendBufferBytes;
 	}
@@ -215,6 +221,8 @@ export class UnixSocket extends Socket {
 		}
 		if (this.isDatagram && !peer.takesFrom(this)) return -EPERM;
 		if ((peer.shut & RECEIVE_SHUTDOWN) !== 0) return this.brokenPipe(task, message);
+		// Nobody would wake who waits for memory: an empty queue has no reader to come.
+		if (peer.queue.isEmpty && !hasQueueMemory(length)) return -ENOBUFS;
 		if (!this.hasRoomAt(peer, length)) {
 			if (!this.mayWait(task, message.flags, this.sendTimeoutNs)) return -EAGAIN;
 			if (peer.peer !== this) task.waitOn(peer.arrivals);
