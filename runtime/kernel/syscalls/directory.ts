@@ -23,7 +23,17 @@ import { dropChild, pathWalk, WALK_FOLLOW, WALK_PARENT } from '../vfs/path-walk.
 import { checkPermission, checkRemove, isOwnerOrCapable, MAY_EXEC, MAY_READ, MAY_WRITE } from '../vfs/permission.js';
 import { hasWatches, newCookie, notifyEntry, notifyGone, notifyIfGone, notifyInode, notifyMoved } from '../vfs/watches.js';
 import { instantiate, newGid } from './file-open.js';
-import { checkWritable, isDots, lookupPlace, type Place, parentArgument, placeArgument, placeHere, resolveTarget, walkArgument } from './paths.js';
+import {
+	checkWritable,
+	isDots,
+	lookupPlace,
+	type Place,
+	parentArgument,
+	placeArgument,
+	placeHere,
+	resolveTarget,
+	walkArgument,
+} from './paths.js';
 
 /** May a name be made here? The directory's permission and mount. The place must be free (EEXIST). */
 function checkCreate(task: Task, place: Place): number {

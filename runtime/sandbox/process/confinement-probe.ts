@@ -33,7 +33,13 @@ const NAMESPACES = ['user', 'pid', 'mnt', 'net', 'ipc', 'uts', 'cgroup'];
 
 const AF_UNIX = 1;
 const AF_INET = 2;
+const AF_NETLINK = 16;
+const AF_PACKET = 17;
+const NETLINK_AUDIT = 9;
 const SOCK_STREAM = 1;
+const SOCK_RAW = 3;
+/** 192.0.2.1, port 80, as a sockaddr_in: an address that only a network with a way out could reach. */
+const ELSEWHERE = Uint8Array.of(AF_INET, 0, 0, 80, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0);
 const CLONE_NEWUSER = 0x10000000;
 const SIGCHLD = 17;
 const TIOCSTI = 0x5412;
@@ -82,8 +88,10 @@ function main(): void {
 			fork: noted(() => raw.syscall(number('clone'), SIGCHLD, 0, 0, 0, 0)),
 			userNamespace: noted(() => raw.syscall(number('clone'), CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0)),
 			clone3: noted(() => raw.syscall(number('clone3'), 0, 0)),
-			internetSocket: noted(() => raw.syscall(number('socket'), AF_INET, SOCK_STREAM, 0)),
 			unixSocket: noted(() => raw.syscall(number('socket'), AF_UNIX, SOCK_STREAM, 0)),
+			packetSocket: noted(() => raw.syscall(number('socket'), AF_PACKET, SOCK_RAW, 0)),
+			auditSocket: noted(() => raw.syscall(number('socket'), AF_NETLINK, SOCK_RAW, NETLINK_AUDIT)),
+			hostConnection: noted(() => native.socketConnect(native.socketOpen(AF_INET, SOCK_STREAM, 0), ELSEWHERE)),
 			killHost: noted(() => native.sendSignal(hostPid, -1, 0)),
 			traceAttach: noted(() => raw.syscall(number('ptrace'), PTRACE_ATTACH, 2, 0, 0)),
 			readHostMemory: noted(() => native.readMemory(hostPid, 0x400000, Buffer.alloc(8), 0, 8)),

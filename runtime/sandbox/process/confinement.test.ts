@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { build } from 'esbuild';
 import t from 'tap';
-import { EACCES, ENOSYS, EPERM, EROFS, ESRCH } from '../../kernel/abi/errno.js';
+import { EACCES, ENETUNREACH, ENOSYS, EPERM, EROFS, ESRCH } from '../../kernel/abi/errno.js';
 import { SYSCALLS } from '../../kernel/syscalls/table.js';
 import { native } from '../../native.js';
 import { launchSandbox, sandboxFiles } from '../launch.js';
@@ -51,8 +51,10 @@ t.test("from inside a sandbox process the host's files, network, processes and m
 		fork: -EPERM,
 		userNamespace: -EPERM,
 		clone3: -ENOSYS,
-		internetSocket: -EPERM,
 		unixSocket: -EPERM,
+		packetSocket: -EPERM,
+		auditSocket: -EPERM,
+		hostConnection: -ENETUNREACH,
 		killHost: -ESRCH,
 		traceAttach: -EPERM,
 		readHostMemory: -ESRCH,

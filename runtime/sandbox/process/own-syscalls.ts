@@ -9,6 +9,23 @@ import {
 	CLONE_THREAD,
 	CLONE_VM,
 } from '../../kernel/abi/clone-flags.js';
+import {
+	SIOCATMARK,
+	SIOCGIFADDR,
+	SIOCGIFBRDADDR,
+	SIOCGIFCONF,
+	SIOCGIFDSTADDR,
+	SIOCGIFFLAGS,
+	SIOCGIFHWADDR,
+	SIOCGIFINDEX,
+	SIOCGIFMETRIC,
+	SIOCGIFMTU,
+	SIOCGIFNAME,
+	SIOCGIFNETMASK,
+	SIOCGIFTXQLEN,
+	SIOCOUTQ,
+	SIOCOUTQNSD,
+} from '../../kernel/abi/internet-constants.js';
 import { type Condition, oneOf } from '../../kernel/syscalls/native-rules.js';
 
 /** A call that the sandbox process itself may make. */
@@ -58,6 +75,13 @@ const PTRACE_INTERRUPT = 0x4207;
 const PR_SET_NAME = 15;
 const PR_SET_VMA = 0x53564d41;
 
+const AF_INET = 2;
+const AF_INET6 = 10;
+const AF_NETLINK = 16;
+/** NETLINK_ROUTE, NETLINK_SOCK_DIAG, NETLINK_KOBJECT_UEVENT. */
+const NETLINK_PROTOCOLS = [0, 4, 15];
+const isInt = (argument: number, value: number): readonly Condition[] => oneOf(argument, [value])[0]!;
+
 const NODE = 'Node and V8';
 const LIBC = "the C library's threads and heap";
 const WAIT = 'native/addon/wait.cc';
@@ -65,13 +89,14 @@ const FILES = 'native/addon/files.cc: guest trees, lent files';
 const PROCESSES = 'native/addon/processes.cc: guest processes';
 const MEMORY = 'native/addon/memory.cc: guest memory';
 const CHANNEL = 'native/addon/channel.cc: front ends';
-const MASK = 'native/addon/under-mask.cc';
+const SOCKETS = "native/addon/sockets.cc: guests' sockets, in the pod's network namespace";
+const TRACEE = 'native/addon/tracee.h';
 
 const calls = (by: string, names: string): OwnSyscall[] => names.split(' ').map((name) => ({ name, by }));
 
 /**
  * What the sandbox process may call from before the first guest instruction on. What isn't here gets EPERM: no program is executed, no process made, no
- * socket, no mount, no namespace, no module, no tracing of anything but what the rules name. Paths that it opens lead below its root and the pod's trees.
+ * socket but of the pod's own network, no mount, no namespace, no module, no tracing of anything but what the rules name. Paths that it opens lead below its root and the pod's trees.
  */
 export const OWN_SYSCALLS: readonly OwnSyscall[] = [
 	...calls(LIBC, 'futex brk munmap mremap madvise set_robust_list rseq exit exit_group sched_yield sched_getaffinity gettid getpid'),
@@ -93,6 +118,9 @@ export const OWN_SYSCALLS: readonly OwnSyscall[] = [
 			...[NS_GET_PID_FROM_PIDNS, NS_GET_TGID_FROM_PIDNS, NS_GET_PID_IN_PIDNS, NS_GET_TGID_IN_PIDNS],
 			PIDFD_GET_INFO,
 			...[TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX],
+			// Interfaces are asked about, never changed.
+			...[SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK, SIOCGIFNAME, SIOCGIFCONF, SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFDSTADDR, SIOCGIFBRDADDR],
+			...[SIOCGIFNETMASK, SIOCGIFMETRIC, SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFTXQLEN],
 		]),
 	},
 	...calls(WAIT, 'ppoll pidfd_open'),
@@ -102,9 +130,15 @@ export const OWN_SYSCALLS: readonly OwnSyscall[] = [
 	...calls(FILES, 'getxattr setxattr listxattr removexattr fgetxattr fsetxattr flistxattr fremovexattr flock'),
 	...calls(PROCESSES, 'prlimit64 kill tgkill pidfd_send_signal rt_sigqueueinfo rt_tgsigqueueinfo getpgid getsid wait4 waitid'),
 	...calls(CHANNEL, 'accept4 sendmsg recvmsg sendto recvfrom shutdown getsockopt'),
+	...calls(SOCKETS, 'bind listen connect setsockopt getsockname getpeername'),
+	{
+		name: 'socket',
+		by: SOCKETS,
+		rules: [...oneOf(0, [AF_INET, AF_INET6]), ...NETLINK_PROTOCOLS.map((protocol) => [...isInt(0, AF_NETLINK), ...isInt(2, protocol)])],
+	},
 	{
 		name: 'ptrace',
-		by: `${MASK}: makes a guest's thread wait under ppoll's mask`,
+		by: `${TRACEE}: makes a guest's thread wait under ppoll's mask, or map shared memory`,
 		rules: oneOf(0, [PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_SYSCALL, PTRACE_DETACH]),
 	},
 ];
