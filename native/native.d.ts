@@ -147,13 +147,15 @@ export interface SpawnOptions {
 	netnsFd: number;
 	/** Value of the identity cookie (RLIMIT_LOCKS soft limit) the first process starts with. */
 	cookie: number;
+	/** The process leads a session of its own, which a controlling terminal takes; otherwise a process group of its own. */
+	isSession?: boolean;
 }
 
 /**
  * Starts the first process of a container (or of an exec) with its filter installed (NEW_LISTENER, WAIT_KILLABLE_RECV where the
  * host has it, SYNC_WAKE_UP set on the listener) and its `execve` of `path` as its first trap. The child is a direct child of this
  * process (CLONE_PARENT for a join), has PDEATHSIG=KILL, no_new_privs, no capabilities after exec, default signal dispositions,
- * an empty signal mask, a process group of its own and no descriptor at all. Must be called on the main thread. Returns its pid (as this process
+ * an empty signal mask, a process group (or session) of its own and no descriptor at all. Must be called on the main thread. Returns its pid (as this process
  * sees it) and null, or -errno and the failing step.
  *
  * It is made by a small helper process, forked at the first spawn or by `confine`: that one is not bound by the allow-list of `confine`, which a guest
@@ -323,6 +325,8 @@ export declare function pipe(fds: Int32Array): number;
 export declare function setNonBlocking(fd: number, isNonBlocking: boolean): number;
 /** ioctl(2) with an in/out buffer (or `null`), for the few requests the sandbox allows: TCGETS, TCSETS*, TIOCGWINSZ, TIOCSWINSZ, FIONREAD. Others are -EPERM. */
 export declare function ioctl(fd: number, request: number, buffer: Uint8Array | null): number;
+/** A new pty of the host's, raw: master and slave (O_NOCTTY), both close-on-exec, into `fds`. 0, or -errno. */
+export declare function openPty(fds: Int32Array): number;
 /** poll(2) of one descriptor with no timeout: its revents. */
 export declare function pollNow(fd: number, events: number): number;
 /** fchdir(2): the directory becomes this process's working directory. */

@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <iterator>
 
 #include "arguments.h"
@@ -363,6 +364,32 @@ int64_t Pipe(Arguments& arguments) {
   return 0;
 }
 
+int64_t OpenPty(Arguments& arguments) {
+  const std::span<int32_t> fds = arguments.Int32s(0);
+  if (!arguments.ok()) return 0;
+  if (fds.size() < 2) {
+    arguments.ThrowRangeError("expected room for two descriptors");
+    return 0;
+  }
+  Descriptor master(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  int is_locked = 0;
+  if (!master.is_open() || ioctl(master.get(), TIOCSPTLCK, &is_locked) == -1) return -errno;
+  Descriptor slave(ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  termios settings;
+  if (!slave.is_open() || tcgetattr(slave.get(), &settings) == -1) return -errno;
+  cfmakeraw(&settings);
+  if (tcsetattr(slave.get(), TCSANOW, &settings) == -1) return -errno;
+  const int64_t ends[] = {NewDescriptor(master.Release()), NewDescriptor(slave.Release())};
+  for (int i = 0; i < 2; i++) {
+    if (ends[i] >= 0) continue;
+    if (ends[1 - i] >= 0) close(static_cast<int>(ends[1 - i]));
+    return ends[i];
+  }
+  fds[0] = static_cast<int32_t>(ends[0]);
+  fds[1] = static_cast<int32_t>(ends[1]);
+  return 0;
+}
+
 int64_t SetNonBlocking(Arguments& arguments) {
   const int fd = arguments.Int32(0);
   const bool is_non_blocking = arguments.Boolean(1);
@@ -459,6 +486,7 @@ constexpr Export kExports[] = {
     {"addSeals", Numeric<AddSeals>},
     {"getSeals", Numeric<GetSeals>},
     {"pipe", Numeric<Pipe>},
+    {"openPty", Numeric<OpenPty>},
     {"setNonBlocking", Numeric<SetNonBlocking>},
     {"setCloseOnExec", Numeric<SetCloseOnExec>},
     {"ioctl", Numeric<IoCtl>},

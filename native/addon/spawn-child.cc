@@ -216,10 +216,15 @@ long InstallFilter(const SpawnRequest& request) {
   }
   steps.At(SpawnStep::kRoot);
   steps.Must(Raw(SYS_chdir, request.cwd));
-  // A terminal of the caller must not send its signals here. A group is enough; a session of its own would also be a
-  // scheduling group of its own (autogroup), and then a trap's round trip takes three times as long.
+  // A terminal of the caller must not send its signals here. A group is enough for that; a session of its own, which a
+  // controlling terminal takes, is also a scheduling group of its own (autogroup), and then a trap's round trip takes
+  // three times as long.
   steps.At(SpawnStep::kProcessGroup);
-  steps.Must(Raw(SYS_setpgid, 0, 0));
+  if (request.is_session) {
+    steps.Must(Raw(SYS_setsid));
+  } else {
+    steps.Must(Raw(SYS_setpgid, 0, 0));
+  }
   SetLimits(steps, request);
   DropCapabilities(steps);
   // After the credentials: a change of them takes the death signal away.

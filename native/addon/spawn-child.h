@@ -72,6 +72,7 @@ struct SpawnRequest {
   int parent_pidfd;
   int join_pidfd;
   int netns_fd;
+  bool is_session;
 };
 
 // What child and parent tell each other, in a page that both map shared: with the filter installed a plain store is the

@@ -139,6 +139,13 @@ class OptionsReader {
     return limits;
   }
 
+  // An optional boolean, false when it is left out.
+  bool Flag(const char* name) {
+    napi_value value = Property(name);
+    bool flag = false;
+    return arguments_.ok() && napi_get_value_bool(arguments_.env(), value, &flag) == napi_ok && flag;
+  }
+
   std::vector<sock_filter> Filter(const char* name) {
     napi_value value = Property(name);
     napi_typedarray_type type;
@@ -177,6 +184,7 @@ struct Options {
   pid_t join_pid;
   int netns_fd;
   uint64_t cookie;
+  bool is_session;
 
   explicit Options(OptionsReader& reader)
       : listener(reader.Int("listener")),
@@ -191,7 +199,8 @@ struct Options {
         limits(reader.Limits("limits")),
         join_pid(reader.Int("joinPid")),
         netns_fd(reader.Int("netnsFd")),
-        cookie(static_cast<uint64_t>(reader.Number("cookie"))) {}
+        cookie(static_cast<uint64_t>(reader.Number("cookie"))),
+        is_session(reader.Flag("isSession")) {}
 };
 
 // The memory that a request is put into: the channel, then a bounded heap that never frees. Its pages are given back to
@@ -430,6 +439,7 @@ int64_t Spawn(const Options& options, const char** failed_step) {
   request.parent_pidfd = own_pidfd;
   request.join_pidfd = joined.get();
   request.netns_fd = options.netns_fd;
+  request.is_session = options.is_session;
   if (!request_memory.Seal(&request)) return fail(E2BIG, "copy the arguments");
 
   if (const int error = AskSpawner(channel); error != 0) return fail(-error, "clone");

@@ -23,6 +23,8 @@ export class Container {
 	init: ThreadGroup | null = null;
 	/** The container's PID namespace; -1 before its first process. Owned. */
 	pidNamespaceFd = -1;
+	/** Where its devpts is mounted: the root of what names its terminals; null without one. */
+	devpts: Path | null = null;
 	/** init's wait status once it ended; null while it lives. */
 	exitStatus: number | null = null;
 	/** The host is freezing its processes: none may stay in a blocked call (facts/traps.md 5). */

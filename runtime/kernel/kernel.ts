@@ -9,6 +9,7 @@ import type { Task } from './task/task.js';
 import type { ThreadGroup } from './task/thread-group.js';
 import { Dispatcher, type SyscallEntry } from './trap/dispatcher.js';
 import { Endpoints } from './trap/endpoints.js';
+import { Terminals } from './tty/terminals.js';
 import type { Path } from './vfs/path.js';
 
 /** Names of mapped files kept at most. */
@@ -45,6 +46,7 @@ export class Kernel {
 	readonly endpoints = new Endpoints();
 	readonly forks: Forks;
 	readonly signals: Signals;
+	readonly terminals: Terminals;
 	readonly nativeRoot: NativeRoot;
 	readonly dispatcher: Dispatcher;
 	readonly network: NetworkNamespace;
@@ -58,6 +60,7 @@ export class Kernel {
 		this.network = new NetworkNamespace(options.maxDescriptors);
 		this.forks = new Forks(this);
 		this.signals = new Signals(this);
+		this.terminals = new Terminals(this);
 		this.nativeRoot = new NativeRoot(options.nativeRootFd);
 		this.dispatcher = new Dispatcher(this, options.table);
 	}

@@ -32,10 +32,10 @@ export const MOUNT_FLAGS: ReadonlyMap<string, { readonly set: number; readonly c
 const NO_DIFFERENCE = new Set(['async', 'loud', 'silent', 'nolazytime', 'noiversion', 'nomand', 'symfollow']);
 /** How a mount propagates: a container's own mounts go nowhere. `shared` and `slave` ask for more than that and are refused. */
 const PROPAGATION = new Set(['private', 'rprivate']);
-/** One instance per container, and a `ptmx` that all may open: what the container's devpts is anyway. */
-const DEVPTS_OPTIONS = new Set(['newinstance', 'ptmxmode=0666']);
 /** Highest user and group id: each pod has this many of the host's, less one. */
 const MAX_ID = 65535;
+/** Rows and columns: struct winsize has 16 bits for each. */
+const MAX_CONSOLE_SIZE = 65535;
 
 export interface UserConfig {
 	readonly uid: number;
@@ -54,6 +54,8 @@ export interface RlimitConfig {
 
 export interface ProcessConfig {
 	readonly terminal: boolean;
+	/** The terminal's size in characters; zeros: not given. */
+	readonly consoleSize: { readonly height: number; readonly width: number };
 	readonly user: UserConfig;
 	readonly args: readonly string[];
 	readonly env: readonly string[];
@@ -72,11 +74,14 @@ export interface MountConfig {
 	/** MS_* bits. */
 	readonly flags: number;
 	readonly isRecursive: boolean;
-	/** tmpfs: size in bytes, mode, owner. */
+	/** tmpfs: size in bytes, mode, owner. devpts: mode and owner of terminals, -1 for who opens them. */
 	readonly sizeBytes: number | null;
 	readonly mode: number | null;
 	readonly uid: number;
 	readonly gid: number;
+	/** devpts: permission bits of ptmx, and how many terminals there may be; null: as many as there can be. */
+	readonly ptmxMode: number;
+	readonly max: number | null;
 }
 
 /** A device node: one of those that the guest kernel has. */
@@ -159,6 +164,7 @@ export function parseProcess(process: Section): ProcessConfig {
 	if (!isAbsolute(cwd)) throw new ConfigError('process.cwd', `want an absolute path, got ${JSON.stringify(cwd)}`);
 	const result: ProcessConfig = {
 		terminal: process.boolean('terminal', false),
+		consoleSize: parseConsoleSize(process),
 		user: {
 			uid: user.integer('uid', 0, MAX_ID),
 			gid: user.integer('gid', 0, MAX_ID),
@@ -181,13 +187,19 @@ export function parseProcess(process: Section): ProcessConfig {
 	};
 	const limits = new Set(result.rlimits.map(({ resource }) => resource));
 	if (limits.size < result.rlimits.length) throw new ConfigError('process.rlimits', 'has one limit twice');
-	if (result.terminal) throw new ConfigError('process.terminal', 'terminals are not honoured by this version');
 	user.end();
 	capabilities?.end();
-	// The size of a terminal, and there is none (the specification says: to be ignored then).
-	process.ignore('consoleSize');
 	for (const field of ['apparmorProfile', 'selinuxLabel', 'scheduler', 'ioPriority', 'execCPUAffinity']) process.refuse(field, isNotEmpty);
 	process.end();
+	return result;
+}
+
+/** Without a terminal it means nothing, which the specification says. */
+function parseConsoleSize(process: Section): ProcessConfig['consoleSize'] {
+	const size = process.optionalSection('consoleSize');
+	if (size === null) return { height: 0, width: 0 };
+	const result = { height: size.integer('height', 0, MAX_CONSOLE_SIZE), width: size.integer('width', 0, MAX_CONSOLE_SIZE) };
+	size.end();
 	return result;
 }
 
@@ -216,8 +228,10 @@ function parseMount(mount: Section): MountConfig {
 	let flags = 1 << 21;
 	let sizeBytes: number | null = null;
 	let mode: number | null = null;
-	let uid = 0;
-	let gid = 0;
+	let uid = type === 'devpts' ? -1 : 0;
+	let gid = uid;
+	let ptmxMode = 0;
+	let max: number | null = null;
 	for (const option of options) {
 		const flag = MOUNT_FLAGS.get(option);
 		if (flag !== undefined) {
@@ -225,8 +239,18 @@ function parseMount(mount: Section): MountConfig {
 			continue;
 		}
 		if (option === 'bind' || option === 'rbind' || PROPAGATION.has(option) || NO_DIFFERENCE.has(option)) continue;
-		if (type === 'devpts' && DEVPTS_OPTIONS.has(option)) continue;
+		if (type === 'devpts' && option === 'newinstance') continue;
 		const [key, text] = option.split('=', 2) as [string, string | undefined];
+		if (type === 'devpts' && text !== undefined) {
+			if (key === 'ptmxmode' && /^[0-7]+$/.test(text)) {
+				ptmxMode = Number.parseInt(text, 8) & 0o777;
+				continue;
+			}
+			if (key === 'max' && /^\d+$/.test(text)) {
+				max = Number(text);
+				continue;
+			}
+		}
 		if (type === 'tmpfs' || type === 'devpts' || type === 'mqueue') {
 			if (key === 'size' && text !== undefined) {
 				sizeBytes = parseSize(text, mount.name('options'));
@@ -247,7 +271,7 @@ function parseMount(mount: Section): MountConfig {
 	const source = mount.string('source', isBind ? undefined : type);
 	mount.refuse('uidMappings').refuse('gidMappings');
 	mount.end();
-	return { destination, type, source, flags, isRecursive: options.includes('rbind'), sizeBytes, mode, uid, gid };
+	return { destination, type, source, flags, isRecursive: options.includes('rbind'), sizeBytes, mode, uid, gid, ptmxMode, max };
 }
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1 << 20, g: 1 << 30 };

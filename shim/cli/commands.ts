@@ -17,6 +17,7 @@ import { guestProcesses, hostPid } from '../../runtime/sandbox/guests.js';
 import { launchSandbox, openTrees, sealRoot } from '../../runtime/sandbox/launch.js';
 import { defaultGroupPath, enterCgroup, helpers, resume } from './resources.js';
 import { defaultConfig } from './spec.js';
+import { type AttachedTerminal, ContainerTerminal, checkTerminal } from './terminal.js';
 import { exitCode, waitForEnd } from './wait.js';
 
 export interface CreateOptions {
@@ -25,6 +26,7 @@ export interface CreateOptions {
 	readonly id: string;
 	readonly bundle: string;
 	readonly pidFile?: string;
+	readonly consoleSocket?: string;
 }
 
 /** `isopod spec`. */
@@ -55,17 +57,24 @@ interface Created {
 	readonly store: StateStore;
 	readonly record: ContainerRecord;
 	readonly client: SandboxClient;
+	/** What of the program's terminal is here; null without one, or when its master was handed over. */
+	readonly terminal: ContainerTerminal | null;
 }
 
 /** `isopod create`: leaves nothing behind when it fails. */
 export async function create(options: CreateOptions): Promise<void> {
-	const { client } = await createContainer(options);
+	const { client } = await createContainer(options, true);
 	client.close();
 }
 
-async function createContainer({ root, log, id, bundle: folder, pidFile }: CreateOptions): Promise<Created> {
+async function createContainer(
+	{ root, log, id, bundle: folder, pidFile, consoleSocket }: CreateOptions,
+	isDetached: boolean,
+): Promise<Created> {
 	const bundle = resolve(folder);
 	const { config, text } = readConfig(bundle);
+	const hasTerminal = config.process.terminal;
+	checkTerminal(isDetached, hasTerminal, consoleSocket);
 	const rootfs = isAbsolute(config.root.path) ? config.root.path : join(bundle, config.root.path);
 	if (!statSync(rootfs, { throwIfNoEntry: false })?.isDirectory()) throw new ConfigError('root.path', `${rootfs} is no directory`);
 	const store = new StateStore(root);
@@ -86,6 +95,7 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 	store.create(record, text);
 	let client: SandboxClient | null = null;
 	const fds: number[] = [];
+	let terminal: ContainerTerminal | null = null;
 	try {
 		const early = config.linux.networkNamespace === null && log === undefined ? adoptEarly(store, id) : null;
 		if (early === null) {
@@ -99,9 +109,12 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 		store.save(record);
 		if (Object.keys(config.linux.sysctl).length > 0) applySysctls(config, record.pid);
 		fds.push(...openTrees(config, rootfs, bundle, record.pid));
-		for (const fd of [0, 1, 2]) fds.push(stdioDescriptor(fd));
+		terminal = hasTerminal ? ContainerTerminal.open(config.process) : null;
+		if (terminal === null) for (const fd of [0, 1, 2]) fds.push(stdioDescriptor(fd));
 		client = SandboxClient.connect(store.socket(id));
-		await client.call({ create: { containerId: id, config: text } }, fds);
+		await client.call({ create: { containerId: id, config: text } }, terminal === null ? fds : [...fds, ...terminal.stdio]);
+		terminal?.closeSlave();
+		if (consoleSocket !== undefined) terminal?.sendTo(consoleSocket);
 		sealRoot(config, fds[0]!);
 		if (record.cgroupsPath !== null) await enterCgroup(client, record, Cgroup.at(record.cgroupsPath), config.linux.resources);
 		setOomScore(record.pid, config.process.oomScoreAdj);
@@ -109,9 +122,12 @@ async function createContainer({ root, log, id, bundle: folder, pidFile }: Creat
 		record.status = 'created';
 		store.save(record);
 		if (pidFile !== undefined) writePid(pidFile, record.pid);
-		return { store, record, client };
+		if (consoleSocket === undefined) return { store, record, client, terminal };
+		terminal?.close();
+		return { store, record, client, terminal: null };
 	} catch (error) {
 		client?.close();
+		terminal?.close();
 		const why = record.pid > 0 ? lastWords(log ?? join(store.folder(id), 'sandbox.log')) : '';
 		destroy(store, record);
 		if (error instanceof Error && why !== '') error.message += `\n${why}`;
@@ -266,10 +282,12 @@ export async function run(options: RunOptions): Promise<number> {
 	const forward = (signal: NodeJS.Signals): void => send(constants.signals[signal]);
 	for (const signal of FORWARDED) process.on(signal, forward);
 	let created: Created | null = null;
+	let attached: AttachedTerminal | null = null;
 	let isKept = options.detach ?? false;
 	try {
-		created = await createContainer(options);
-		const { store, record, client } = created;
+		created = await createContainer(options, options.detach ?? false);
+		const { store, record, client, terminal } = created;
+		attached = terminal?.attach() ?? null;
 		const { started, ended } = client.start(id);
 		await started;
 		record.status = 'running';
@@ -281,6 +299,8 @@ export async function run(options: RunOptions): Promise<number> {
 		for (const signal of early) send(signal);
 		if (options.detach) return 0;
 		const { status, counts } = await orKilled(ended);
+		await attached?.detach();
+		attached = null;
 		if (options.stats) printStats(counts);
 		return exitCode(status);
 	} catch (error) {
@@ -288,6 +308,7 @@ export async function run(options: RunOptions): Promise<number> {
 		isKept = true;
 		throw error;
 	} finally {
+		attached?.release();
 		for (const signal of FORWARDED) process.off(signal, forward);
 		created?.client.close();
 		if (created !== null && !isKept) {
@@ -329,6 +350,7 @@ export interface ExecOptions {
 	readonly pidFile?: string;
 	readonly tty?: boolean;
 	readonly ignorePaused?: boolean;
+	readonly consoleSocket?: string;
 }
 
 /** `isopod exec`: the exit status of the program. */
@@ -340,16 +362,22 @@ export async function exec(root: string, id: string, options: ExecOptions): Prom
 		throw new Error('cannot exec in a paused container (use --ignore-paused to override)');
 	if (record.status !== 'running' && record.status !== 'paused')
 		throw new Error(`cannot exec in a container that is not running: ${record.status}`);
-	if (options.tty) throw new ConfigError('process.terminal', 'terminals are not honoured by this version');
 	const text =
 		options.process === undefined ? JSON.stringify(execProcess(store.config(id), options)) : readFileSync(options.process, 'utf8');
-	parseProcess(new Section(JSON.parse(text), 'process'));
+	const program = parseProcess(new Section(JSON.parse(text), 'process'));
+	checkTerminal(options.detach ?? false, program.terminal, options.consoleSocket);
 	let send = (_signal: number): void => {};
 	const forward = (signal: NodeJS.Signals): void => send(constants.signals[signal]);
 	const client = SandboxClient.connect(store.socket(id));
-	const stdio = [0, 1, 2].map(stdioDescriptor);
+	const stdio = program.terminal ? [] : [0, 1, 2].map(stdioDescriptor);
+	let terminal: ContainerTerminal | null = null;
+	let attached: AttachedTerminal | null = null;
 	try {
-		const { execId, outsidePid } = await client.call({ exec: { containerId: id, process: text } }, stdio);
+		terminal = program.terminal ? ContainerTerminal.open(program) : null;
+		const { execId, outsidePid } = await client.call({ exec: { containerId: id, process: text } }, terminal?.stdio ?? stdio);
+		terminal?.closeSlave();
+		if (options.consoleSocket !== undefined) terminal?.sendTo(options.consoleSocket);
+		else attached = terminal?.attach() ?? null;
 		if (options.pidFile !== undefined) writePid(options.pidFile, hostPid(record.pid, outsidePid));
 		if (options.detach) return 0;
 		send = (signal) => {
@@ -357,8 +385,12 @@ export async function exec(root: string, id: string, options: ExecOptions): Prom
 		};
 		for (const signal of FORWARDED) process.on(signal, forward);
 		const { status } = await orKilled(client.call({ wait: { containerId: id, execId } }));
+		await attached?.detach();
+		attached = null;
 		return exitCode(status);
 	} finally {
+		attached?.release();
+		terminal?.close();
 		for (const signal of FORWARDED) process.off(signal, forward);
 		for (const fd of stdio) native.close(fd);
 		client.close();
@@ -374,7 +406,7 @@ function execProcess({ process }: { readonly process: Record<string, unknown> },
 		capabilities[set] = [...new Set([...(capabilities[set] ?? []), ...options.cap])];
 	return {
 		...process,
-		terminal: false,
+		terminal: options.tty ?? false,
 		args: options.command,
 		// The last of a name wins, as in runc.
 		env: [

@@ -43,11 +43,10 @@ program
 	.description('make a container, without running its program')
 	.addOption(bundleOption())
 	.option('--pid-file <path>', "write the sandbox process's pid here")
-	.option('--console-socket <path>', 'socket that a terminal would be sent to')
+	.option('--console-socket <path>', "socket that the terminal's master is sent to")
 	.addOption(new Option('--no-pivot').hideHelp())
 	.addOption(new Option('--no-new-keyring').hideHelp())
 	.action(async (id: string, options: { bundle: string; pidFile?: string; consoleSocket?: string }) => {
-		refuseConsole(options);
 		await create({ root: root(), log: log(), id, ...options });
 	});
 
@@ -63,13 +62,12 @@ program
 	.option('--pid-file <path>', "write the sandbox process's pid here")
 	.option('-d, --detach', 'do not wait')
 	.option('--keep', 'do not delete it at the end')
-	.option('--console-socket <path>', 'socket that a terminal would be sent to')
+	.option('--console-socket <path>', "socket that the terminal's master is sent to")
 	.addOption(new Option('--no-pivot').hideHelp())
 	.addOption(new Option('--no-new-keyring').hideHelp())
 	.addOption(new Option('--no-subreaper').hideHelp())
 	.option('--stats', 'at the end, print how its system calls were answered')
-	.action(async (id: string, options: Omit<RunOptions, 'root' | 'log' | 'id'> & { consoleSocket?: string }) => {
-		refuseConsole(options);
+	.action(async (id: string, options: Omit<RunOptions, 'root' | 'log' | 'id'>) => {
 		process.exitCode = await run({ root: root(), log: log(), id, ...options });
 	});
 
@@ -85,12 +83,11 @@ program
 	.option('--no-new-privs', 'set no_new_privs')
 	.option('-d, --detach', 'do not wait')
 	.option('--pid-file <path>', "write the host's pid of the program here")
-	.option('-t, --tty', 'with a terminal: not there yet')
-	.option('--console-socket <path>', 'socket that a terminal would be sent to')
+	.option('-t, --tty', 'with a terminal')
+	.option('--console-socket <path>', "socket that the terminal's master is sent to")
 	.option('--ignore-paused', 'even in a paused container: it runs when that goes on')
 	.passThroughOptions()
-	.action(async (id: string, command: string[], options: Omit<ExecOptions, 'command'> & { consoleSocket?: string }) => {
-		refuseConsole(options);
+	.action(async (id: string, command: string[], options: Omit<ExecOptions, 'command'>) => {
 		process.exitCode = await exec(root(), id, { ...options, command });
 	});
 
@@ -176,11 +173,6 @@ program
 
 function collect(value: string, before: string[]): string[] {
 	return [...before, value];
-}
-
-/** There are no terminals yet: in runc's words, what they would be sent to can't be used. */
-function refuseConsole({ consoleSocket }: { readonly consoleSocket?: string }): void {
-	if (consoleSocket !== undefined) throw new Error('cannot use console socket if isopod will not detach or allocate tty');
 }
 
 /** runc says which command failed where it makes something. */

@@ -18,7 +18,7 @@ export function fakeTask(uid = 0): { task: Task; signals: number[]; limits: Limi
 		tid: 0,
 		credentials: initialCredentials(uid, uid, [], capabilities, false),
 		group: { limits },
-		kernel: { signals: { sendToThread: (_: unknown, signal: number) => signals.push(signal) } },
+		kernel: { terminals: { of: () => null }, signals: { sendToThread: (_: unknown, signal: number) => signals.push(signal) } },
 	};
 	return { task: task as unknown as Task, signals, limits };
 }

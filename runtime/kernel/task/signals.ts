@@ -107,6 +107,27 @@ export class Signals {
 		return error;
 	}
 
+	/** Sends a signal to every process of a process group (the host's number). `self`: the caller, which takes it in the call that it is in. */
+	sendToProcessGroup(processGroup: number, signal: number, self: Task | null = null): void {
+		// A child that has not trapped yet is known to nobody else.
+		if (this.kernel.forks.hasOver) this.kernel.forks.settle();
+		for (const group of [...this.kernel.groups.values()]) {
+			if (group.isDead || native.getpgid(group.pid) !== processGroup) continue;
+			if (group !== self?.group) {
+				this.sendToGroup(group, signal);
+				continue;
+			}
+			this.sendToThread(self, signal);
+			if (isStop(signal) && readState(self.tid, this.state) && !has(this.state.caught, signal)) this.endAll(group);
+		}
+	}
+
+	/** Does the thread block or ignore the signal? */
+	isRefused(task: Task, signal: number): boolean {
+		if (!readState(task.tid, this.state)) return true;
+		return has(this.state.blocked, signal) || has(this.state.ignored, signal);
+	}
+
 	/** The host itself has sent (or is about to send) `signal` to a process: SIGCHLD at the end of the child that `info` tells of. */
 	hostSent(group: ThreadGroup, signal: number, info: (() => SignalInfo) | null = null): void {
 		if (info !== null && hasSignalFds()) this.keepChild(group, info);

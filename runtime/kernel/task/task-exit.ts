@@ -24,6 +24,7 @@ export function endGroup(kernel: Kernel, group: ThreadGroup): void {
 	if (leader !== undefined) group.files.release(leader);
 	group.container.ipc.groupEnded(group);
 	kernel.groups.delete(group.pid);
+	kernel.terminals.ended(group);
 	const container = group.container;
 	container.groups.delete(group.pid);
 	if (group.isInit || group.isSpawned) {

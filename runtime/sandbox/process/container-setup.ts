@@ -4,6 +4,7 @@ import { S_IFCHR } from '../../kernel/abi/stat-constants.js';
 import { Container } from '../../kernel/container.js';
 import { createDevFileSystem } from '../../kernel/fs/dev/dev-file-system.js';
 import { makeDevice } from '../../kernel/fs/dev/devices.js';
+import { DevptsFileSystem } from '../../kernel/fs/devpts/devpts-file-system.js';
 import { HostFileSystem } from '../../kernel/fs/host/host-file-system.js';
 import { netFiles } from '../../kernel/fs/proc/net-files.js';
 import { ProcFileSystem } from '../../kernel/fs/proc/proc-file-system.js';
@@ -14,6 +15,7 @@ import type { Kernel } from '../../kernel/kernel.js';
 import { CapabilitySet, type Credentials, initialCredentials } from '../../kernel/task/credentials.js';
 import type { FileSystem } from '../../kernel/vfs/inode.js';
 import { MountNamespace, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_RELATIME } from '../../kernel/vfs/mount.js';
+import { Path } from '../../kernel/vfs/path.js';
 import { Stat } from '../../kernel/vfs/stat.js';
 import type { Config, DeviceConfig, MountConfig, ProcessConfig } from '../../oci/config.js';
 import { SetupWalk } from './setup-walk.js';
@@ -54,7 +56,31 @@ function attach(
 	const { fs, options } = fileSystem(container, mount, treeFd, memoryLimitBytes);
 	const isFile = !fs.root.isDirectory;
 	const place = walk.make(mount.destination, isFile);
-	namespace.attach(place.mount, place.dentry, fs, mount.flags, mount.source, options);
+	const mounted = namespace.attach(place.mount, place.dentry, fs, mount.flags, mount.source, options);
+	// The first one is where the container's own terminals get their names.
+	if (fs instanceof DevptsFileSystem) container.devpts ??= new Path(mounted, mounted.root);
+}
+
+/** Slaves that one instance may have when its options don't say: NR_UNIX98_PTY_MAX is more than a pod may have in all. */
+const MAX_SLAVES = 4096;
+
+function devpts(container: Container, { uid, gid, mode, ptmxMode, max }: MountConfig): MountedFileSystem {
+	const permissions = mode ?? 0o600;
+	const fs = new DevptsFileSystem(container.kernel, {
+		uid: uid < 0 ? null : uid,
+		gid: gid < 0 ? null : gid,
+		mode: permissions,
+		ptmxMode,
+		max: max ?? MAX_SLAVES,
+	});
+	const shown = [
+		...(uid < 0 ? [] : [`uid=${uid}`]),
+		...(gid < 0 ? [] : [`gid=${gid}`]),
+		`mode=${permissions.toString(8).padStart(3, '0')}`,
+		`ptmxmode=${ptmxMode.toString(8).padStart(3, '0')}`,
+		...(max === null ? [] : [`max=${max}`]),
+	];
+	return { fs, options: shown.join(',') };
 }
 
 interface MountedFileSystem {
@@ -74,8 +100,9 @@ function fileSystem(container: Container, mount: MountConfig, treeFd: number, me
 			return { fs: container.ipc.posixQueues, options: '' };
 		case 'cgroup':
 			return { fs: new CgroupFileSystem(container, memoryLimitBytes), options: 'nsdelegate,memory_recursiveprot' };
-		case 'tmpfs':
 		case 'devpts':
+			return devpts(container, mount);
+		case 'tmpfs':
 			break;
 	}
 	if (mount.type === 'tmpfs' && mount.destination === '/dev') return { fs: createDevFileSystem(), options: 'size=65536k,mode=755' };

@@ -4,6 +4,7 @@ import { O_CLOEXEC, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from '../../kernel
 import { RLIMIT_CORE, RLIMIT_CPU, RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_STACK } from '../../kernel/abi/resource.js';
 import { SIGKILL } from '../../kernel/abi/signal-numbers.js';
 import type { Container } from '../../kernel/container.js';
+import { Timer } from '../../kernel/event/timers.js';
 import { HostStream } from '../../kernel/fs/host/host-stream.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { compileProfile } from '../../kernel/syscalls/seccomp-profile.js';
@@ -15,17 +16,21 @@ import { Limits } from '../../kernel/task/limits.js';
 import { NATIVE_CWD } from '../../kernel/task/native-root.js';
 import { Task } from '../../kernel/task/task.js';
 import { ThreadGroup } from '../../kernel/task/thread-group.js';
+import type { HostConsole } from '../../kernel/tty/host-console.js';
 import { DescriptorTable } from '../../kernel/vfs/descriptor-table.js';
 import type { Path } from '../../kernel/vfs/path.js';
 import { pathWalk, WALK_FOLLOW } from '../../kernel/vfs/path-walk.js';
 import { checkPermission, MAY_EXEC } from '../../kernel/vfs/permission.js';
 import { native } from '../../native.js';
 import type { Config, ProcessConfig } from '../../oci/config.js';
+import { openConsole } from './console-setup.js';
 import { buildContainer, processCredentials } from './container-setup.js';
 import { kernelProfile } from './seccomp-conditions.js';
 
 /** Core files are never written, and a host's pipe handler is not run either: 1, not 0 (facts about RLIMIT_CORE). */
 const NATIVE_CORE_LIMIT = 1;
+/** How long the sandbox process waits, when all programs have ended, for someone to read the rest of a console's output. */
+const OUTPUT_WAIT_NS = 2e9;
 const NATIVE_MEMLOCK_BYTES = 8 << 20;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -44,6 +49,8 @@ export class SetupError extends Error {}
 /** One process that the front end asked for: a container's init, or an exec. */
 interface Started {
 	readonly group: ThreadGroup;
+	/** Its terminal; null for one with streams. */
+	readonly console: HostConsole | null;
 	status: number | null;
 	readonly waiting: ((status: number) => void)[];
 }
@@ -95,8 +102,9 @@ export class Containers {
 	start(id: string): void {
 		const prepared = this.get(id);
 		if (prepared.init !== null) throw new SetupError(`container ${JSON.stringify(id)} was started already`);
-		prepared.init = this.spawn(prepared, prepared.config.process, prepared.stdio, null);
-		prepared.init.waiting.push((status) => this.onIdle(status));
+		const init = this.spawn(prepared, prepared.config.process, prepared.stdio, null);
+		prepared.init = init;
+		init.waiting.push((status) => this.afterOutput(init, () => this.onIdle(status)));
 	}
 
 	exec(id: string, process: ProcessConfig, stdio: readonly number[]): { execId: string; outsidePid: number } {
@@ -149,6 +157,21 @@ export class Containers {
 		}
 	}
 
+	/** Calls `then` when what a process wrote to its console is with the host, or nobody takes it. */
+	private afterOutput({ console }: Started, then: () => void): void {
+		if (console === null) {
+			then();
+			return;
+		}
+		const { timers } = this.kernel;
+		const timer = new Timer(then);
+		timers.arm(timer, native.monotonicNs() + OUTPUT_WAIT_NS);
+		console.whenClosed(() => {
+			timers.disarm(timer);
+			then();
+		});
+	}
+
 	private spawn(prepared: Prepared, process: ProcessConfig, stdio: readonly number[], join: ThreadGroup | null): Started {
 		const { container } = prepared;
 		const credentials = processCredentials(process);
@@ -158,6 +181,7 @@ export class Containers {
 		const cookie = this.kernel.forks.newCookie();
 		const files = new DescriptorTable();
 		const maximum = this.kernel.maxDescriptors;
+		const console = process.terminal ? openConsole(this.kernel, container, process.user.uid, stdio, files, join === null) : null;
 		const name = process.args[0]!.startsWith('/') ? process.args[0]! : pathName(program);
 		const ensured = this.kernel.nativeRoot.ensure(name);
 		if (ensured < 0) throw new SetupError(`make ${name} lead to the loader: errno ${-ensured}`);
@@ -182,7 +206,9 @@ export class Containers {
 			joinPid: join?.pid ?? 0,
 			netnsFd: -1,
 			cookie,
+			isSession: console !== null,
 		});
+		if (pid < 0) console?.terminal.hangUp(false);
 		if (pid < 0) throw new SetupError(`start the first process: ${failedStep ?? 'spawn'}: errno ${-pid}`);
 		// It is stopped before its first instruction.
 		enterCgroup(prepared.cgroupFds, pid);
@@ -191,13 +217,10 @@ export class Containers {
 		const group = registerSpawned(this.kernel, pid, cookie, inheritance);
 		if (group === null) throw new SetupError('start the first process: it died at once');
 		// Nothing fails from here on: until now the descriptors were the caller's to close, now they close with the process's table.
-		for (let fd = 0; fd < 3; fd++) {
-			const description = new HostStream(this.kernel, stdio[fd]!, fd === 0 ? O_RDONLY : stdio[fd] === stdio[0] ? O_RDWR : O_WRONLY);
-			// As runc does, so that the user can open its /dev/stdout again.
-			description.inode.chown(process.user.uid, -1);
-			files.add(description, false, 3);
-		}
-		const started: Started = { group, status: null, waiting: [] };
+		if (console === null) this.addStreams(files, stdio, process.user.uid);
+		const started: Started = { group, console, status: null, waiting: [] };
+		// The program's controlling terminal, as runc gives it.
+		console?.terminal.control(pid, pid);
 		group.isSpawned = true;
 		group.oomScoreAdj = process.oomScoreAdj ?? join?.oomScoreAdj ?? 0;
 		group.spawn = { path: program, name };
@@ -214,6 +237,15 @@ export class Containers {
 
 	private filterFor({ linux }: Config): Uint8Array {
 		return linux.seccomp === null ? this.filter : compileProfile(SYSCALLS, kernelProfile(linux.seccomp));
+	}
+
+	private addStreams(files: DescriptorTable, stdio: readonly number[], uid: number): void {
+		for (let fd = 0; fd < 3; fd++) {
+			const description = new HostStream(this.kernel, stdio[fd]!, fd === 0 ? O_RDONLY : stdio[fd] === stdio[0] ? O_RDWR : O_WRONLY);
+			// As runc does, so that the user can open its /dev/stdout again.
+			description.inode.chown(uid, -1);
+			files.add(description, false, 3);
+		}
 	}
 
 	private listenerKey(): number {

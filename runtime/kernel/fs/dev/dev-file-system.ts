@@ -1,6 +1,6 @@
+import { DEV_FULL, DEV_NULL, DEV_RANDOM, DEV_TTY, DEV_URANDOM, DEV_ZERO } from '../../abi/device-number.js';
 import { S_IFCHR } from '../../abi/stat-constants.js';
 import { TmpFileSystem } from '../tmpfs/tmp-file-system.js';
-import { DEV_FULL, DEV_NULL, DEV_RANDOM, DEV_TTY, DEV_URANDOM, DEV_ZERO } from './devices.js';
 
 const DEVICES: readonly (readonly [name: string, rdev: number])[] = [
 	['null', DEV_NULL],
@@ -33,7 +33,7 @@ export interface DevFileSystemOptions {
 
 /**
  * A container's /dev: a tmpfs with the default devices and symlinks of the OCI runtime specification ("Default Devices", "Dev symbolic links"),
- * modes as runc gives them. /dev/console is the terminal's to add.
+ * modes as runc gives them. /dev/console is mounted when a container has a terminal.
  */
 export function createDevFileSystem({ sizeBytes = 64 << 20, inodes = 65536, uid = 0, gid = 0 }: DevFileSystemOptions = {}): TmpFileSystem {
 	const fs = new TmpFileSystem({ sizeBytes, inodes, mode: 0o755, uid, gid });

@@ -1,25 +1,15 @@
+import { DEV_FULL, DEV_NULL, DEV_PTMX, DEV_RANDOM, DEV_TTY, DEV_URANDOM, DEV_ZERO } from '../../abi/device-number.js';
 import { ENXIO } from '../../abi/errno.js';
 import type { Task } from '../../task/task.js';
+import { openControllingTerminal } from '../../tty/terminal-description.js';
+import { Dentry } from '../../vfs/dentry.js';
 import type { FileDescription } from '../../vfs/file-description.js';
 import type { Inode } from '../../vfs/inode.js';
-import type { Path } from '../../vfs/path.js';
+import { Path } from '../../vfs/path.js';
 import { FullDevice, type MemoryDeviceClass, NullDevice, RandomDevice, ZeroDevice } from './memory-device.js';
 
 /** Opens a character device: a description with one reference, or -errno. */
 export type DeviceOpener = (path: Path, inode: Inode, flags: number, task: Task) => FileDescription | number;
-
-/** A device number as stat and mknod carry it, makedev(3). */
-export function makeDevice(major: number, minor: number): number {
-	return ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12)) >>> 0;
-}
-
-export const DEV_NULL = makeDevice(1, 3);
-export const DEV_ZERO = makeDevice(1, 5);
-export const DEV_FULL = makeDevice(1, 7);
-export const DEV_RANDOM = makeDevice(1, 8);
-export const DEV_URANDOM = makeDevice(1, 9);
-export const DEV_TTY = makeDevice(5, 0);
-export const DEV_PTMX = makeDevice(5, 2);
 
 function memoryDevice(type: MemoryDeviceClass): DeviceOpener {
 	return (path, inode, flags) => new type(path, inode, flags);
@@ -32,13 +22,17 @@ const devices = new Map<number, DeviceOpener>([
 	[DEV_FULL, memoryDevice(FullDevice)],
 	[DEV_RANDOM, memoryDevice(RandomDevice)],
 	[DEV_URANDOM, memoryDevice(RandomDevice)],
-	// tty(4): nobody has a controlling terminal until the terminals say otherwise.
-	[DEV_TTY, () => -ENXIO],
+	[DEV_TTY, openControllingTerminal],
+	// A node beside devpts rather than the one in it: the container's own instance.
+	[DEV_PTMX, openPtmx],
 ]);
 
-/** Puts a device behind a number: the terminals' /dev/tty and ptmx. Called while the sandbox is set up. */
-export function setDevice(rdev: number, open: DeviceOpener): void {
-	devices.set(rdev, open);
+/** A node beside devpts: the same as the one in the container's own instance. */
+function openPtmx(_path: Path, _inode: Inode, flags: number, task: Task): FileDescription | number {
+	const { devpts } = task.group.container;
+	if (devpts === null) return -ENXIO;
+	const ptmx = devpts.dentry.inode!.lookup('ptmx', task);
+	return typeof ptmx === 'number' ? ptmx : ptmx.open(new Path(devpts.mount, new Dentry('ptmx', devpts.dentry, ptmx)), flags, task);
 }
 
 /** Opens the device behind a node. Errors: ENXIO, and the device's own. */

@@ -24,8 +24,9 @@ export function statText(reader: Task, target: ProcessTarget): string | number {
 	stat.set(4, container.insideId(stat.number(4)));
 	stat.set(5, insideIdOf(target, native.getpgid(group.pid)));
 	stat.set(6, insideIdOf(target, native.getsid(group.pid)));
-	stat.set(7, 0);
-	stat.set(8, -1);
+	const terminal = container.kernel.terminals.ofGroup(group);
+	stat.set(7, terminal?.deviceNumber ?? 0);
+	stat.set(8, terminal === null ? -1 : insideIdOf(target, terminal.processGroup));
 	stat.set(22, startTicks(fs, stat.number(22)));
 	const rss = group.limits.soft[RLIMIT_RSS]!;
 	stat.set(25, rss === Number.POSITIVE_INFINITY ? INFINITY_TEXT : rss);

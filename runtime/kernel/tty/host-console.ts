@@ -1,0 +1,153 @@
+import { native } from '../../native.js';
+import { EAGAIN } from '../abi/errno.js';
+import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../abi/poll-constants.js';
+import { TIOCGWINSZ, TIOCSWINSZ, WINSIZE_BYTES } from '../abi/termios.js';
+import { Timer } from '../event/timers.js';
+import type { Kernel } from '../kernel.js';
+import { EVENT_READY } from '../trap/records.js';
+import { ByteQueue } from './byte-queue.js';
+import { Terminal, type TerminalDriver } from './terminal.js';
+
+/** Output on its way to the host, which has a buffer of its own behind it. */
+const OUTPUT_BYTES = 4096;
+const CHUNK_BYTES = 4096;
+/**
+ * How often the size is looked at. The host tells of a change by a signal to a foreground process group alone, and that is one of its sessions', in
+ * which no guest is.
+ */
+const SIZE_INTERVAL_NS = 200e6;
+
+const chunk = Buffer.alloc(CHUNK_BYTES);
+const sizeBytes = Buffer.alloc(WINSIZE_BYTES);
+const sizeView = new DataView(sizeBytes.buffer, sizeBytes.byteOffset, WINSIZE_BYTES);
+
+/**
+ * A container's console: a terminal of the guest kernel's whose far side is a pty of the host's, set raw. Whoever holds that pty's master (a front end,
+ * containerd's shim) types and reads; the line discipline, the session and the signals are the guest kernel's.
+ */
+export class HostConsole implements TerminalDriver {
+	readonly terminal: Terminal;
+	private readonly output = new ByteQueue(OUTPUT_BYTES);
+	private readonly key: number;
+	private readonly sizeTimer: Timer;
+	private isReceiving = false;
+	private isClosing = false;
+	private isClosed = false;
+	private onClosed: (() => void) | null = null;
+
+	constructor(
+		private readonly kernel: Kernel,
+		index: number,
+		/** The host pty's slave. Owned. */
+		private readonly fd: number,
+		/** Its name goes when it does. */
+		private readonly remove: () => void,
+	) {
+		this.terminal = new Terminal(kernel, index, this);
+		kernel.terminals.count++;
+		native.setNonBlocking(fd, true);
+		this.key = kernel.endpoints.add({
+			onEvent: (kind) => {
+				if (kind !== EVENT_READY) return;
+				this.inputMoved();
+				if (!this.isClosed) this.terminal.outputMoved();
+			},
+		});
+		this.sizeTimer = new Timer((nowNs) => {
+			this.refreshSize();
+			kernel.timers.arm(this.sizeTimer, nowNs + SIZE_INTERVAL_NS);
+		});
+		native.watch(fd, this.key, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+		this.refreshSize();
+		kernel.timers.arm(this.sizeTimer, native.monotonicNs() + SIZE_INTERVAL_NS);
+	}
+
+	get room(): number {
+		return this.output.space;
+	}
+	put(byte: number): void {
+		this.output.push(byte);
+	}
+	discard(): void {
+		this.output.clear();
+	}
+	// The host's master is not in packet mode.
+	status(): void {}
+	opened(): void {}
+
+	/** Hands over what the host takes. */
+	flush(): void {
+		const { output } = this;
+		while (output.size > 0 && !this.isClosed) {
+			const bytes = output.peek();
+			const written = native.pwrite(this.fd, bytes, 0, bytes.length, -1);
+			if (written === -EAGAIN) return;
+			if (written <= 0) output.clear();
+			else output.drop(written);
+		}
+		if (this.isClosing) this.end();
+	}
+
+	/** Takes what was typed, as far as there is room. */
+	inputMoved(): void {
+		// The terminal tells of room that it makes while it is given input.
+		if (this.isReceiving) return;
+		this.isReceiving = true;
+		this.receive();
+		this.isReceiving = false;
+	}
+
+	private receive(): void {
+		const { input } = this.terminal;
+		while (!this.isClosed && input.space > 0) {
+			const bytes = native.pread(this.fd, chunk, 0, Math.min(CHUNK_BYTES, input.space), -1);
+			if (bytes === -EAGAIN) return;
+			if (bytes <= 0) {
+				// The master is closed: the terminal's line is cut.
+				this.terminal.isMasterClosed = true;
+				this.output.clear();
+				this.terminal.hangUp(false);
+				this.end();
+				return;
+			}
+			for (let i = 0; i < bytes; i++) input.push(chunk[i]!);
+			this.terminal.receive();
+		}
+	}
+
+	refreshSize(): void {
+		if (this.isClosed || native.ioctl(this.fd, TIOCGWINSZ, sizeBytes) < 0) return;
+		const field = (index: number): number => sizeView.getUint16(index * 2, true);
+		this.terminal.resize([field(0), field(1), field(2), field(3)]);
+	}
+
+	resized(): void {
+		for (let i = 0; i < 4; i++) sizeView.setUint16(i * 2, this.terminal.size[i]!, true);
+		if (!this.isClosed) native.ioctl(this.fd, TIOCSWINSZ, sizeBytes);
+	}
+
+	/** No program has it open any more: the master's reader sees the end once it has read everything. */
+	closed(): void {
+		this.isClosing = true;
+		this.flush();
+	}
+
+	/** Calls `then` when it is closed and all output is with the host. */
+	whenClosed(then: () => void): void {
+		if (this.isClosed) then();
+		else this.onClosed = then;
+	}
+
+	private end(): void {
+		if (this.isClosed) return;
+		this.isClosed = true;
+		const { kernel } = this;
+		kernel.timers.disarm(this.sizeTimer);
+		native.unwatch(this.fd);
+		kernel.endpoints.remove(this.key);
+		native.close(this.fd);
+		kernel.terminals.count--;
+		this.remove();
+		this.onClosed?.();
+	}
+}
