@@ -21,6 +21,7 @@ export const programCases: readonly ConformanceCase[] = [
 	{ name: 'posix-queues', script: '/mnt/bin/posix-queues; echo $?' },
 	{ name: 'epoll-threads', script: '/mnt/bin/epoll-threads; echo $?' },
 	{ name: 'futexes', script: '/mnt/bin/futexes; echo $?' },
+	{ name: 'terminal', script: '/mnt/bin/terminal; echo $?' },
 	{ name: 'errno-table', script: '/mnt/bin/errno-table; echo $?' },
 	{ name: 'errno-order', script: '/mnt/bin/errno-order; echo $?' },
 ];

@@ -18,6 +18,9 @@ for node in null:3 zero:5 full:7 random:8 urandom:9; do
 	mknod -m 666 "$point/dev/${node%:*}" c 1 "${node#*:}"
 done
 mknod -m 666 "$point/dev/tty" c 5 0
+mkdir "$point/dev/pts"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$point/dev/pts"
+ln -s pts/ptmx "$point/dev/ptmx"
 mkdir -m 1777 "$point/dev/shm"
 ln -s /proc/self/fd "$point/dev/fd"
 for link in stdin:0 stdout:1 stderr:2; do

@@ -53,6 +53,11 @@ export class ByteQueue {
 		if (this.size === 0 && this.bytes.length > 4096) this.bytes = NOTHING;
 	}
 
+	/** Forgets what is behind the first `length` bytes. */
+	truncate(length: number): void {
+		this.size = Math.min(this.size, length);
+	}
+
 	clear(): void {
 		this.bytes = NOTHING;
 		this.head = this.size = 0;

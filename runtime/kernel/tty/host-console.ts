@@ -106,7 +106,7 @@ export class HostConsole implements TerminalDriver {
 				// The master is closed: the terminal's line is cut.
 				this.terminal.isMasterClosed = true;
 				this.output.clear();
-				this.terminal.hangUp(false);
+				this.terminal.hangUp();
 				this.end();
 				return;
 			}

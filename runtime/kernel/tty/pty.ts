@@ -33,6 +33,8 @@ import { terminalIoctl } from './terminal-ioctl.js';
 
 /** Bytes of output that wait for the master's reader. */
 const OUTPUT_BYTES = 65536;
+/** Of those, the first ones: the read buffer of the master (N_TTY_BUF_SIZE, less one). */
+const MASTER_BYTES = 4095;
 const CHUNK_BYTES = 2048;
 const chunk = new Uint8Array(CHUNK_BYTES);
 const packetByte = new Uint8Array(1);
@@ -87,7 +89,8 @@ export class Pty implements TerminalDriver {
 		if (this.output.size > 0) this.masterWaiters.wake(READABLE);
 	}
 	discard(): void {
-		this.output.clear();
+		// The first bytes have reached the master's own buffer, from which nothing takes them back.
+		this.output.truncate(MASTER_BYTES);
 		this.status(TIOCPKT_FLUSHWRITE);
 		this.terminal.waiters.wake(WRITABLE);
 	}
@@ -117,7 +120,7 @@ export class Pty implements TerminalDriver {
 		this.place.remove(this.index);
 		this.terminal.isMasterClosed = true;
 		this.output.clear();
-		this.terminal.hangUp(false);
+		this.terminal.hangUp();
 		this.terminal.kernel.terminals.count--;
 	}
 }

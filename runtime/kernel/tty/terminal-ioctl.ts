@@ -38,6 +38,7 @@ import {
 	TIOCGETD,
 	TIOCGEXCL,
 	TIOCGPGRP,
+	TIOCGPTPEER,
 	TIOCGSID,
 	TIOCGSOFTCAR,
 	TIOCGWINSZ,
@@ -152,7 +153,10 @@ export function terminalIoctl(task: Task, terminal: Terminal, description: FileD
 		case TIOCSTI:
 			return -EIO;
 		case TIOCCONS:
-			return -EPERM;
+			return description.waiters === terminal.waiters ? -EPERM : -EINVAL;
+		// Masters answer it themselves.
+		case TIOCGPTPEER:
+			return -EIO;
 		case TIOCEXCL:
 			terminal.isExclusive = true;
 			return 0;
@@ -163,7 +167,7 @@ export function terminalIoctl(task: Task, terminal: Terminal, description: FileD
 			return copyOutInt(task.tid, argument, terminal.isExclusive ? 1 : 0);
 		case TIOCVHANGUP:
 			if (!hasCapability(task.credentials, CAP_SYS_ADMIN)) return -EPERM;
-			terminal.hangUp(false);
+			terminal.hangUp();
 			return 0;
 		case TIOCSCTTY:
 			return takeControl(task, terminal, description, argument);

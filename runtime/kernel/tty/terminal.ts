@@ -185,11 +185,15 @@ export class Terminal implements LineTerminal {
 		this.session = this.processGroup = 0;
 	}
 
-	/**
-	 * Hang-up (Linux: __tty_hangup): whoever has it open reads end of file from now on; the session's leader gets SIGHUP and SIGCONT. `isSessionEnd`: it is
-	 * the leader's own end, of which the foreground group hears.
-	 */
-	hangUp(isSessionEnd: boolean): void {
+	/** The session's leader has ended: the foreground group gets SIGHUP, and the terminal is free. */
+	leaderEnded(): void {
+		const { processGroup } = this;
+		this.release();
+		if (processGroup > 0) this.kernel.signals.sendToProcessGroup(processGroup, SIGHUP);
+	}
+
+	/** Hang-up (Linux: __tty_hangup): whoever has it open reads end of file from now on; the session's leader gets SIGHUP and SIGCONT. */
+	hangUp(): void {
 		const { session, processGroup, kernel } = this;
 		this.generation++;
 		this.release();
@@ -199,7 +203,6 @@ export class Terminal implements LineTerminal {
 			kernel.signals.sendToGroup(leader, SIGHUP);
 			kernel.signals.sendToGroup(leader, SIGCONT);
 		}
-		if (isSessionEnd && processGroup > 0) kernel.signals.sendToProcessGroup(processGroup, SIGHUP);
 		this.input.clear();
 		this.discipline.flush();
 		this.termios.copyFrom(new Termios());

@@ -47,8 +47,7 @@ export class Terminals {
 
 	/** A process has ended: if it led a session, that loses its terminal (Linux: disassociate_ctty). */
 	ended(group: ThreadGroup): void {
-		const terminal = this.bySession.get(group.pid);
-		terminal?.hangUp(true);
+		this.bySession.get(group.pid)?.leaderEnded();
 		const former = this.formerForeground.get(group.pid);
 		if (former === undefined) return;
 		this.formerForeground.delete(group.pid);

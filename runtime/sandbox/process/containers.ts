@@ -208,7 +208,7 @@ export class Containers {
 			cookie,
 			isSession: console !== null,
 		});
-		if (pid < 0) console?.terminal.hangUp(false);
+		if (pid < 0) console?.terminal.hangUp();
 		if (pid < 0) throw new SetupError(`start the first process: ${failedStep ?? 'spawn'}: errno ${-pid}`);
 		// It is stopped before its first instruction.
 		enterCgroup(prepared.cgroupFds, pid);
