@@ -104,7 +104,6 @@ test('a create that fails half-way leaves no process, folder or id', (t, bench) 
 	const inTheWay = bench.run(['true'], { mounts: [{ destination: '/etc/file/x', type: 'tmpfs', source: 'tmpfs' }] });
 	t.match(inTheWay, { code: 1, stderr: /\/etc\/file\/x/ });
 	t.match(bench.run(['true'], { root: { path: 'nowhere' } }), { code: 1, stderr: /root\.path: .*nowhere is no directory/ });
-	t.match(bench.run(['true'], { process: { terminal: true } }), { code: 1, stderr: /process\.terminal: terminals are not honoured/ });
 	t.strictSame(bench.leftovers, []);
 });
 
@@ -116,7 +115,7 @@ test('exec runs programs in a container: arguments, user, folder, environment, s
 	t.match(exec('c1', 'sh', '-c', 'kill -9 $$'), { code: 137 });
 	t.match(exec('c1', 'nope'), { code: 255, stderr: /executable file not found in \$PATH/ });
 	t.match(exec('c1'), { code: 255, stderr: /process args cannot be empty/ });
-	t.match(exec('--tty', 'c1', 'sh'), { code: 255, stderr: /terminals are not honoured/ });
+	t.match(exec('--tty', '--detach', 'c1', 'sh'), { code: 255, stderr: /cannot allocate tty if isopod will detach/ });
 	t.equal(exec('--user', '3:4', '-g', '5', 'c1', 'id').stdout, 'uid=3 gid=4 groups=5\n');
 	t.equal(exec('--cwd', '/tmp', '--env', 'A=new', '-e', 'B=2', 'c1', 'sh', '-c', 'echo $PWD $A $B').stdout, '/tmp new 2\n');
 	t.match(exec('--user', 'root', 'c1', 'id'), { code: 255, stderr: /--user: want a number/ });

@@ -27,6 +27,8 @@ export interface CreateOptions {
 	readonly bundle: string;
 	readonly pidFile?: string;
 	readonly consoleSocket?: string;
+	/** A terminal whatever config.json says. */
+	readonly tty?: boolean;
 }
 
 /** `isopod spec`. */
@@ -36,7 +38,7 @@ export function spec(bundle: string): void {
 	writeFileSync(file, `${JSON.stringify(defaultConfig(), null, '\t')}\n`, { mode: 0o666 });
 }
 
-function readConfig(bundle: string): { readonly config: Config; readonly text: string } {
+function readConfig(bundle: string, hasTerminal: boolean): { readonly config: Config; readonly text: string } {
 	const file = join(bundle, 'config.json');
 	let text: string;
 	try {
@@ -49,6 +51,11 @@ function readConfig(bundle: string): { readonly config: Config; readonly text: s
 		value = JSON.parse(text);
 	} catch (error) {
 		throw new ConfigError('the file', `is no JSON: ${error instanceof Error ? error.message : error}`);
+	}
+	if (hasTerminal && typeof value === 'object' && value !== null) {
+		const { process } = value as { process?: object };
+		value = { ...value, process: { ...process, terminal: true } };
+		text = JSON.stringify(value);
 	}
 	return { config: parseConfig(value), text };
 }
@@ -68,11 +75,11 @@ export async function create(options: CreateOptions): Promise<void> {
 }
 
 async function createContainer(
-	{ root, log, id, bundle: folder, pidFile, consoleSocket }: CreateOptions,
+	{ root, log, id, bundle: folder, pidFile, consoleSocket, tty = false }: CreateOptions,
 	isDetached: boolean,
 ): Promise<Created> {
 	const bundle = resolve(folder);
-	const { config, text } = readConfig(bundle);
+	const { config, text } = readConfig(bundle, tty);
 	const hasTerminal = config.process.terminal;
 	checkTerminal(isDetached, hasTerminal, consoleSocket);
 	const rootfs = isAbsolute(config.root.path) ? config.root.path : join(bundle, config.root.path);

@@ -62,6 +62,7 @@ program
 	.option('--pid-file <path>', "write the sandbox process's pid here")
 	.option('-d, --detach', 'do not wait')
 	.option('--keep', 'do not delete it at the end')
+	.option('-t, --tty', 'with a terminal, whatever config.json says')
 	.option('--console-socket <path>', "socket that the terminal's master is sent to")
 	.addOption(new Option('--no-pivot').hideHelp())
 	.addOption(new Option('--no-new-keyring').hideHelp())

@@ -163,6 +163,7 @@ import {
 	sysSysinfo,
 	sysUname,
 } from './system.js';
+import { sysVhangup } from './terminal.js';
 import { sysAlarm, sysGetitimer, sysSetitimer } from './timer.js';
 import { sysTimerfdCreate, sysTimerfdGettime, sysTimerfdSettime } from './timerfd.js';
 
@@ -431,7 +432,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 150, name: 'munlock', lane: 'native', support: 'full', native: 'Bounded by a small native RLIMIT_MEMLOCK.' },
 	{ number: 151, name: 'mlockall', lane: 'native', support: 'full', native: 'Bounded by a small native RLIMIT_MEMLOCK.' },
 	{ number: 152, name: 'munlockall', lane: 'native', support: 'full', native: 'Bounded by a small native RLIMIT_MEMLOCK.' },
-	{ number: 153, name: 'vhangup', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
+	{ number: 153, name: 'vhangup', lane: 'trapped', support: 'full', handler: sysVhangup },
 	{ number: 154, name: 'modify_ldt', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 155, name: 'pivot_root', lane: 'trapped', support: 'none', errno: EPERM, note: "mounts and namespaces are the operator's" },
 	{ number: 156, name: '_sysctl', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
