@@ -26,7 +26,7 @@
 static int master, slave;
 
 // The host hands bytes over in a worker of its own.
-static void settle(void) { usleep(20000); }
+static void settle(void) { usleep(30000); }
 
 static void show(const char *what, int fd, size_t size) {
 	unsigned char bytes[70000];
@@ -200,7 +200,7 @@ static void output(void) {
 	set(IXANY, 0, 0, 0, 0, 0); TYPE("\023"); settle(); SHOW(write(slave, "held", 4)); TYPE("y"); settle(); SHOW(write(slave, "go", 2)); show("any", master, 100);
 	SHOW(tcflow(slave, TCOOFF)); SHOW(write(slave, "z", 1)); TYPE("\021"); settle(); SHOW(write(slave, "z", 1)); SHOW(tcflow(slave, TCOON)); SHOW(write(slave, "z", 1)); show("flow", master, 9);
 	SHOW(tcflow(slave, TCIOFF)); SHOW(tcflow(slave, TCION)); show("xchar", master, 9);
-	SHOW(write(slave, "lost", 4)); SHOW(tcflush(slave, TCOFLUSH)); show("flushed", master, 9);
+	SHOW(tcflush(slave, TCOFLUSH));
 	TYPE("lost\n"); settle(); SHOW(tcflush(slave, TCIFLUSH)); show("flushed", slave, 9); show("echo", master, 100);
 }
 
@@ -269,7 +269,7 @@ static void session(void) {
 	SHOW(tty >= 0); SHOW(isatty(tty));
 	value = -1; SHOW(ioctl(tty, TIOCSPGRP, &value)); value = 999999; SHOW(ioctl(tty, TIOCSPGRP, &value)); SHOW(ioctl(tty, TIOCSPGRP, BAD)); value = 1; SHOW(ioctl(tty, TIOCSPGRP, &value));
 	catchAll(SA_RESTART);
-	TYPE("abc\003"); showCaught("interrupt"); show("echo", master, 99); show("read", slave, 99); TYPE("\034"); showCaught("quit"); TYPE("\032"); showCaught("stop"); SHOW(ioctl(master, TIOCSIG, SIGINT)); showCaught("TIOCSIG");
+	TYPE("abc\003"); showCaught("interrupt"); show("echo", master, 99); show("read", slave, 99); TYPE("\034"); showCaught("quit"); show("echo", master, 99); TYPE("\032"); showCaught("stop"); show("echo", master, 99); SHOW(ioctl(master, TIOCSIG, SIGINT)); showCaught("TIOCSIG");
 	SHOW(ioctl(master, TIOCSWINSZ, &size)); showCaught("resize"); SHOW(ioctl(slave, TIOCSWINSZ, &size)); showCaught("the same size");
 	struct termios t = initial; t.c_lflag |= NOFLSH; tcsetattr(slave, TCSANOW, &t); TYPE("kept\003\n"); showCaught("without flush"); show("echo", master, 99); show("read", slave, 99);
 	t.c_lflag &= ~(NOFLSH | ISIG); tcsetattr(slave, TCSANOW, &t); TYPE("\003\n"); showCaught("without ISIG"); show("read", slave, 99); tcsetattr(slave, TCSANOW, &initial); show("echo", master, 99);
@@ -315,7 +315,7 @@ static void session(void) {
 	// The master goes.
 	events("slave", slave); close(master); showCaught("hung up"); events("slave", slave);
 	show("read", slave, 9); SHOW(write(slave, "x", 1)); SHOW(isatty(slave)); SHOW(ioctl(slave, TIOCGWINSZ, &size)); SHOW(ioctl(slave, TIOCSPGRP, &value)); SHOW(open(name, O_RDWR)); SHOW(open("/dev/tty", O_RDWR));
-	SHOW(fcntl(slave, F_GETFL) & O_ACCMODE);
+	SHOW(fcntl(slave, F_GETFL));
 }
 
 static void openPair(void) {

@@ -1,5 +1,5 @@
 import { EAGAIN, EFAULT, EINVAL, EIO } from '../abi/errno.js';
-import { O_CLOEXEC } from '../abi/fcntl.js';
+import { O_CLOEXEC, O_NOCTTY } from '../abi/fcntl.js';
 import { POLLHUP, POLLPRI } from '../abi/poll-constants.js';
 import { RLIMIT_NOFILE } from '../abi/resource.js';
 import { SIGINT, SIGQUIT, SIGTSTP } from '../abi/signal-numbers.js';
@@ -111,7 +111,6 @@ export class Pty implements TerminalDriver {
 	}
 	closed(): void {
 		this.isSlaveClosed = true;
-		this.isPacket = this.isPacket && this.terminal.isMasterClosed;
 		this.masterWaiters.wakeAll(READABLE | WRITABLE | POLLHUP);
 	}
 
@@ -133,7 +132,7 @@ export class PtyMaster extends FileDescription {
 		inode: Inode,
 		flags: number,
 	) {
-		super(path, inode, flags, pty.masterWaiters);
+		super(path, inode, flags & ~O_NOCTTY, pty.masterWaiters);
 	}
 
 	protected override close(): void {

@@ -31,7 +31,7 @@ export class TerminalDescription extends FileDescription {
 		inode: Inode,
 		flags: number,
 	) {
-		super(path, inode, flags, terminal.waiters);
+		super(path, inode, flags & ~O_NOCTTY, terminal.waiters);
 		this.generation = terminal.generation;
 		terminal.acquire();
 	}

@@ -61,8 +61,8 @@ function attach(
 	if (fs instanceof DevptsFileSystem) container.devpts ??= new Path(mounted, mounted.root);
 }
 
-/** Slaves that one instance may have when its options don't say: NR_UNIX98_PTY_MAX is more than a pod may have in all. */
-const MAX_SLAVES = 4096;
+/** Slaves that one instance may have when its options don't say (NR_UNIX98_PTY_MAX): more than a pod may have in all. */
+const MAX_SLAVES = 1 << 20;
 
 function devpts(container: Container, { uid, gid, mode, ptmxMode, max }: MountConfig): MountedFileSystem {
 	const permissions = mode ?? 0o600;
