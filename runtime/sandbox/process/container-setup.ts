@@ -1,9 +1,9 @@
 import { basename, dirname } from 'node:path';
 import { CAP_NUMBERS } from '../../kernel/abi/capability-names.js';
+import { makeDevice } from '../../kernel/abi/device-number.js';
 import { S_IFCHR } from '../../kernel/abi/stat-constants.js';
 import { Container } from '../../kernel/container.js';
 import { createDevFileSystem } from '../../kernel/fs/dev/dev-file-system.js';
-import { makeDevice } from '../../kernel/fs/dev/devices.js';
 import { DevptsFileSystem } from '../../kernel/fs/devpts/devpts-file-system.js';
 import { HostFileSystem } from '../../kernel/fs/host/host-file-system.js';
 import { netFiles } from '../../kernel/fs/proc/net-files.js';
