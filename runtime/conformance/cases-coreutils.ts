@@ -42,7 +42,7 @@ const scripts: Readonly<Record<string, string>> = {
 	identity:
 		'id; id -un; whoami; groups; id nobody; logname; tty; hostname >/dev/null; uname -sm; nproc >/dev/null; arch; pwd; umask; who | wc -l; users | wc -c',
 	shred:
-		'seq 100 >a; shred -u a; ls; install -D -m 611 /etc/hostname x/y/z; stat -c %a x/y/z; unlink x/y/z; ls x/y; link x l; echo $?; mkfifo -m 600 p; stat -c %a p; sync; sync -d x; echo $?; dircolors -b | wc -l; vdir x; dir; chcon a b 2>/dev/null; echo $?',
+		'seq 100 >a; shred -u a; ls; install -D -m 611 /etc/hostname x/y/z; stat -c %a x/y/z; unlink x/y/z; ls x/y; link x l; echo $?; mkfifo -m 600 p; stat -c %a p; sync; sync -d x; echo $?; dircolors -b | wc -l; vdir --time-style=+ x; dir; chcon a b 2>/dev/null; echo $?',
 	'tail-follow':
 		'echo 1 >f; timeout 1 tail ---disable-inotify -n +1 -s 0.1 -f f >o & sleep 0.3; echo 2 >>f; wait $!; cat o; tail ---disable-inotify -f --pid=$$ /dev/null & kill $!; echo $?',
 };
