@@ -15,6 +15,7 @@ import { type Answer, SandboxClient, SandboxGone } from '../../runtime/sandbox/c
 import { adoptEarly } from '../../runtime/sandbox/early.js';
 import { guestProcesses, hostPid } from '../../runtime/sandbox/guests.js';
 import { launchSandbox, openTrees, sealRoot } from '../../runtime/sandbox/launch.js';
+import { isKeeper, startKeeper, tellStarted } from './keeper.js';
 import { defaultGroupPath, enterCgroup, helpers, resume } from './resources.js';
 import { defaultConfig } from './spec.js';
 import { type AttachedTerminal, ContainerTerminal, checkTerminal } from './terminal.js';
@@ -373,6 +374,12 @@ export async function exec(root: string, id: string, options: ExecOptions): Prom
 		options.process === undefined ? JSON.stringify(execProcess(store.config(id), options)) : readFileSync(options.process, 'utf8');
 	const program = parseProcess(new Section(JSON.parse(text), 'process'));
 	checkTerminal(options.detach ?? false, program.terminal, options.consoleSocket);
+	if (options.detach && !isKeeper()) {
+		const keeper = await startKeeper();
+		if ('exitCode' in keeper) return keeper.exitCode;
+		if (options.pidFile !== undefined) writePid(options.pidFile, keeper.pid);
+		return 0;
+	}
 	let send = (_signal: number): void => {};
 	const forward = (signal: NodeJS.Signals): void => send(constants.signals[signal]);
 	const client = SandboxClient.connect(store.socket(id));
@@ -385,8 +392,8 @@ export async function exec(root: string, id: string, options: ExecOptions): Prom
 		terminal?.closeSlave();
 		if (options.consoleSocket !== undefined) terminal?.sendTo(options.consoleSocket);
 		else attached = terminal?.attach() ?? null;
-		if (options.pidFile !== undefined) writePid(options.pidFile, hostPid(record.pid, outsidePid));
-		if (options.detach) return 0;
+		if (isKeeper()) tellStarted();
+		else if (options.pidFile !== undefined) writePid(options.pidFile, hostPid(record.pid, outsidePid));
 		send = (signal) => {
 			client.call({ signal: { containerId: id, execId, signal } }).catch(() => {});
 		};

@@ -83,7 +83,7 @@ program
 	.option('-c, --cap <capability>', 'capability to have', collect, [])
 	.option('--no-new-privs', 'set no_new_privs')
 	.option('-d, --detach', 'do not wait')
-	.option('--pid-file <path>', "write the host's pid of the program here")
+	.option('--pid-file <path>', "write the host's pid of the program here; with --detach of the process that stands for it")
 	.option('-t, --tty', 'with a terminal')
 	.option('--console-socket <path>', "socket that the terminal's master is sent to")
 	.option('--ignore-paused', 'even in a paused container: it runs when that goes on')
