@@ -1,7 +1,7 @@
 // `npm run build`: the addon, the native programs, the compiled TypeScript, the bundles. What is newer than its sources is left alone.
 
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { list } from './files.mjs';
@@ -9,16 +9,15 @@ import { buildProtocols } from './proto.mjs';
 import { main, root, StepError } from './steps.mjs';
 
 const addon = 'build/Release/isopod.node';
+const command = 'dist/isopod.js';
 const nativePrograms = ['native/build/isopod-loader', 'native/build/isopod-launcher', 'native/build/isopod'];
 
-/** What is started often is one file each, so that a start loads one file. */
+/** What is started often is one file each, so that a start loads one file, compiled already (scripts/starter.cjs). `flags`: of the Node that runs it. */
 const bundles = [
-	{ entry: 'shim/cli/main.ts', file: 'dist/isopod.js', format: 'esm' },
-	{ entry: 'runtime/sandbox/process/main.ts', file: 'dist/sandbox.cjs', format: 'cjs' },
+	{ entry: 'shim/cli/main.ts', name: 'isopod', flags: [] },
+	{ entry: 'runtime/sandbox/process/main.ts', name: 'sandbox', flags: ['--max-semi-space-size=1'] },
 ];
-
-/** Entries that aren't written yet. An entry leaves this list when it comes; any other missing entry is an error. */
-const bundlesToCome = [];
+const bundleFiles = ({ name }) => [`dist/${name}.cjs`, `dist/${name}-start.cjs`, `dist/${name}.cache`];
 
 const typeScriptFolders = ['native', 'runtime', 'shim', 'bench', 'proto'];
 
@@ -55,11 +54,10 @@ export async function buildNative(steps) {
 export async function buildTypeScript(steps) {
 	const isSource = (file) => /\.(ts|proto)$/.test(file) && !file.startsWith('proto/generated/');
 	const sources = typeScriptFolders.flatMap((folder) => list(folder, isSource));
-	const settings = ['tsconfig.json', 'package.json', 'package-lock.json', 'scripts/build.mjs', 'scripts/proto.mjs'];
+	const settings = ['tsconfig.json', 'package.json', 'package-lock.json', 'scripts/build.mjs', 'scripts/starter.cjs', 'scripts/proto.mjs'];
 	const state = [digest([...sources, ...settings]), process.version].join('\n');
 	const stamp = join(root, 'dist/stamp');
-	const present = bundles.filter((bundle) => !isToCome(bundle.entry));
-	const outputs = present.map((bundle) => bundle.file);
+	const outputs = [...bundles.flatMap(bundleFiles), command];
 	const isBuilt = () => isUnchanged(stamp, state, outputs);
 	if (isBuilt()) return 'already there';
 	await steps.locked(join(root, 'scripts'), async () => {
@@ -68,7 +66,9 @@ export async function buildTypeScript(steps) {
 		await buildProtocols();
 		const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 		const compiled = await steps.run(process.execPath, [tsc, '-p', 'tsconfig.json', '--pretty', 'false'], { allowFailure: true });
-		for (const bundle of present) await writeBundle(bundle);
+		for (const bundle of bundles) await writeBundle(steps, bundle);
+		// For `node dist/isopod.js`; the front goes to the starter itself.
+		writeFileSync(join(root, command), "#!/usr/bin/env node\nimport './isopod-start.cjs';\n", { mode: 0o755 });
 		await writeSandboxFiles();
 		if (compiled.status !== 0) {
 			throw new StepError('Compile the TypeScript: there are errors of type (dist/ is written all the same)', { output: compiled.output });
@@ -78,13 +78,9 @@ export async function buildTypeScript(steps) {
 	});
 }
 
-function isToCome(entry) {
-	return bundlesToCome.includes(entry) && !existsSync(join(root, entry));
-}
-
-async function writeBundle({ entry, file, format }) {
+async function writeBundle(steps, { entry, name, flags }) {
 	const { build } = await import('esbuild');
-	const isModule = format === 'esm';
+	const file = `dist/${name}.cjs`;
 	try {
 		await build({
 			absWorkingDir: root,
@@ -93,28 +89,28 @@ async function writeBundle({ entry, file, format }) {
 			bundle: true,
 			platform: 'node',
 			target: 'node20',
-			format,
+			format: 'cjs',
 			external: ['*.node'],
 			// Names stay as they are written; `keepNames` would only add a call to each closure that the system-call path makes.
 			minifySyntax: true,
+			charset: 'ascii',
 			legalComments: 'none',
 			sourcemap: 'linked',
 			logLevel: 'silent',
-			banner: {
-				js: isModule
-					? "#!/usr/bin/env node\nimport { createRequire as requireFrom } from 'node:module';\nconst require = requireFrom(import.meta.url);"
-					: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;",
-			},
-			define: isModule
-				? {}
-				: { 'import.meta.url': 'importMetaUrl', 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' },
+			banner: { js: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;" },
+			define: { 'import.meta.url': 'importMetaUrl', 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' },
 		});
 	} catch (cause) {
 		if (!Array.isArray(cause.errors)) throw cause;
 		const output = cause.errors.map(({ text, location }) => (location ? `${location.file}:${location.line}: ${text}` : text)).join('\n');
 		throw new StepError(`Bundle ${entry}`, { output, cause });
 	}
-	if (isModule) chmodSync(join(root, file), 0o755);
+	const starter = join(root, `dist/${name}-start.cjs`);
+	copyFileSync(join(root, 'scripts/starter.cjs'), starter);
+	rmSync(join(root, `dist/${name}.cache`), { force: true });
+	for (const cache of [join(root, `dist/${name}.cache`), '']) {
+		await steps.run(process.execPath, [...flags, starter], { env: { ...process.env, ISOPOD_CODE_CACHE: cache } });
+	}
 }
 
 /** What the front (native/front) needs to know to start a sandbox process without asking Node. */
@@ -127,7 +123,7 @@ async function writeSandboxFiles() {
 /** Removes compiled files whose source is gone: a deleted test must not go on running. */
 function removeOrphans() {
 	for (const file of list('dist', (name) => /\.js(\.map)?$/.test(name))) {
-		if (bundles.some((bundle) => file === bundle.file || file === `${bundle.file}.map`)) continue;
+		if (file === command) continue;
 		const source = relative('dist', file).replace(/\.js(\.map)?$/, '');
 		if (![`${source}.ts`, `${source}.d.ts`].some((name) => existsSync(join(root, name)))) rmSync(join(root, file));
 	}

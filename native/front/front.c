@@ -160,7 +160,7 @@ static void start_early(const char* state) {
   args[count++] = "--";
   args[count++] = "/node";
   args[count++] = "--max-semi-space-size=1";
-  args[count++] = "/sandbox.cjs";
+  args[count++] = "/sandbox-start.cjs";
 
   pid_t pid = fork();
   if (pid == 0) {
@@ -192,7 +192,7 @@ int main(int argc, char** argv) {
   const char* state;
   if (has_list && geteuid() == 0 && is_starting(argc, argv, &state)) start_early(state);
   static char script[PATH_MAX + 32];
-  snprintf(script, sizeof script, "%s/dist/isopod.js", package_root);
+  snprintf(script, sizeof script, "%s/dist/isopod-start.cjs", package_root);
   char** args = calloc((size_t)argc + 2, sizeof *args);
   if (args == NULL) fail("take memory");
   args[0] = "node";

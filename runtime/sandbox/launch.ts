@@ -30,7 +30,7 @@ export function packageRoot(): string {
 export function sandboxFiles(root: string): string[] {
 	return [
 		`${realpathSync(process.execPath)}:/node`,
-		`${join(root, 'dist/sandbox.cjs')}:/sandbox.cjs`,
+		...['sandbox-start.cjs', 'sandbox.cjs', 'sandbox.cache'].map((file) => `${join(root, 'dist', file)}:/${file}`),
 		`${join(root, 'build/Release/isopod.node')}:/isopod.node`,
 		...nodeLibraries().map((file) => `${file}:${file}`),
 	];
@@ -59,7 +59,7 @@ export function launchSandbox(
 		...['--fd', '3:3', '--fd', '4:1', '--fd', '4:2', '--report-fd', '1'],
 		...['--env', 'ISOPOD_ADDON=/isopod.node'],
 		...(networkNamespace === null ? [] : ['--netns', networkNamespace]),
-		...['--', '/node', '--max-semi-space-size=1', '/sandbox.cjs'],
+		...['--', '/node', '--max-semi-space-size=1', '/sandbox-start.cjs'],
 	];
 	const result = spawnSync(join(root, 'native/build/isopod-launcher'), args, {
 		stdio: ['ignore', 'pipe', 'pipe', listenFd, logFd],

@@ -207,8 +207,6 @@ function fail(error: unknown): number {
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 141 : 1));
 process.stderr.on('error', () => {});
 
-try {
-	await program.parseAsync();
-} catch (error) {
+program.parseAsync().catch((error: unknown) => {
 	process.exitCode = error instanceof CommanderError ? error.exitCode : fail(error);
-}
+});
