@@ -1,51 +1,43 @@
-// Twenty processes that live on as long as anything lets them, and make it hard to end them: they block every signal,
-// leave the session, their parents die. A third of them blocks in calls of the guest kernel, a third in the host's own,
-// the others spin, with calls and without.
+// Twenty processes that live on as long as anything lets them, and make it hard to end them: they block every signal, leave the session,
+// their parents die. Half of them block in calls, of the guest kernel and of the host, the others spin, with calls and without.
 #define _GNU_SOURCE
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void live(int kind, int blocked) {
-  char byte;
-  struct pollfd item = {blocked, POLLIN, 0};
-  switch (kind % 6) {
-    case 0:
-      for (;;)
-        if (read(blocked, &byte, 1) == 0) _exit(0);
-    case 1:
-      for (;;) poll(&item, 1, -1);
-    case 2:
-      for (;;) pause();
-    case 3:
-      for (;;) sleep(1000);
-    case 4:
-      for (;;) umask(022);
-    default:
-      for (volatile unsigned long i = 0;; i++)
-        ;
-  }
+static void live(int kind, int blocked)
+{
+	char byte;
+	struct pollfd item = {blocked, POLLIN, 0};
+	switch (kind % 6) {
+	case 0: for (;;) if (read(blocked, &byte, 1) == 0) _exit(0);
+	case 1: for (;;) poll(&item, 1, -1);
+	case 2: for (;;) pause();
+	case 3: for (;;) sleep(1000);
+	case 4: for (;;) umask(022);
+	default: for (volatile unsigned long i = 0;; i++) ;
+	}
 }
 
-int main(void) {
-  int ends[2];
-  sigset_t all;
-  sigfillset(&all);
-  if (pipe(ends) != 0) return 2;
-  for (int i = 0; i < 20; i++) {
-    pid_t child = fork();
-    if (child < 0) return 2;
-    if (child > 0) continue;
-    sigprocmask(SIG_BLOCK, &all, 0);
-    prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
-    if (i % 2 == 0) setsid();
-    if (i % 3 == 0 && fork() > 0) _exit(0);
-    live(i, ends[0]);
-  }
-  // What stays open here keeps the pipe's readers blocked.
-  live(0, ends[0]);
+int main(void)
+{
+	int ends[2];
+	sigset_t all;
+	sigfillset(&all);
+	if (pipe(ends) != 0) return 2;
+	for (int i = 0; i < 20; i++) {
+		pid_t child = fork();
+		if (child < 0) return 2;
+		if (child > 0) continue;
+		sigprocmask(SIG_BLOCK, &all, 0);
+		prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
+		if (i % 2 == 0) setsid();
+		if (i % 3 == 0 && fork() > 0) _exit(0);
+		live(i, ends[0]);
+	}
+	// What stays open here keeps the pipe's readers blocked.
+	live(0, ends[0]);
 }
