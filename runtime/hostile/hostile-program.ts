@@ -37,7 +37,14 @@ export async function runProgram(
 ): Promise<ContainerResult> {
 	const root = makeProgramRoot(name);
 	try {
-		return await runContainer({ root: root.path, isReadonly: false, args: ['/bin/prog', ...args], capabilities, timeoutMs });
+		return await runContainer({
+			root: root.path,
+			isReadonly: false,
+			args: ['/bin/prog', ...args],
+			capabilities,
+			isSetIdAllowed: true,
+			timeoutMs,
+		});
 	} finally {
 		root.remove();
 	}

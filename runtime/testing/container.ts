@@ -47,6 +47,8 @@ export interface ContainerOptions {
 	readonly mounts?: readonly ContainerMount[];
 	/** The first process's capabilities; `defaultCapabilities` without it. */
 	readonly capabilities?: readonly string[];
+	/** Whether set-user-id programs count, which they don't after `isopod spec`. */
+	readonly isSetIdAllowed?: boolean;
 	/** The hard and soft RLIMIT_NOFILE. */
 	readonly descriptorLimit?: number;
 	/** Path of the network namespace to join; a new one without it. */
@@ -74,6 +76,7 @@ interface SpecFile {
 		env: readonly string[];
 		cwd: string;
 		capabilities: Record<string, readonly string[]>;
+		noNewPrivileges: boolean;
 		rlimits: { type: string; hard: number; soft: number }[];
 	};
 	mounts: ContainerMount[];
@@ -113,6 +116,7 @@ function writeBundle(bundle: string, options: ContainerOptions): void {
 	if (options.cwd) spec.process.cwd = options.cwd;
 	const capabilities = options.capabilities ?? defaultCapabilities;
 	spec.process.capabilities = { bounding: capabilities, effective: capabilities, permitted: capabilities };
+	if (options.isSetIdAllowed) spec.process.noNewPrivileges = false;
 	if (options.descriptorLimit) {
 		spec.process.rlimits = [{ type: 'RLIMIT_NOFILE', hard: options.descriptorLimit, soft: options.descriptorLimit }];
 	}

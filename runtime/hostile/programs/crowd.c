@@ -1,7 +1,9 @@
 // Twenty processes that live on as long as anything lets them, and make it hard to end them: they block every signal, leave the session,
-// their parents die. Half of them block in calls, of the guest kernel and of the host, the others spin, with calls and without.
+// their parents die; the first one goes on in a thread that executes, which has no signal set for its parent's death. Half of them block
+// in calls, of the guest kernel and of the host, the others spin, with calls and without.
 #define _GNU_SOURCE
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -22,9 +24,22 @@ static void live(int kind, int blocked)
 	}
 }
 
-int main(void)
+static void *execute(void *program)
+{
+	char *args[] = {program, "again", 0}, *env[] = {0};
+	execve(program, args, env);
+	exit(2);
+}
+
+int main(int argc, char **argv)
 {
 	int ends[2];
+	pthread_t thread;
+	if (argc == 1) {
+		prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
+		pthread_create(&thread, 0, execute, argv[0]);
+		for (;;) pause();
+	}
 	sigset_t all;
 	sigfillset(&all);
 	if (pipe(ends) != 0) return 2;

@@ -2,6 +2,7 @@ import { native } from '../../native.js';
 import { CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../abi/capability-numbers.js';
 import { EFAULT, EINVAL, EPERM, ESRCH } from '../abi/errno.js';
 import { RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_STACK } from '../abi/resource.js';
+import { SIGRTMAX } from '../abi/signal-numbers.js';
 import { UTS_MACHINE, UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../abi/uts.js';
 import { CONTINUE } from '../task/blocked.js';
 import { hasCapability } from '../task/credentials.js';
@@ -178,6 +179,7 @@ export function sysPrctl(task: Task, trap: Trap): number {
 	switch (trap.int(0)) {
 		// The host's own parent-death signal and reaper are of the container's own processes.
 		case PR_SET_PDEATHSIG:
+			if (argument > SIGRTMAX) return -EINVAL;
 			// init's own is what ends the container with its kernel.
 			return group.isInit ? 0 : CONTINUE;
 		case PR_GET_PDEATHSIG:
@@ -270,11 +272,6 @@ function ambient(task: Task, operation: number, capability: number): number {
 	task.credentials = task.group.credentials = { ...credentials, ambient: next };
 	return 0;
 }
-
-// --- Scheduling -------------------------------------------------------------------------------------------------------
-
-/** sched_setaffinity(2) and its like for the caller's own threads are the host's; a pid of 0 or inside the container's PID namespace is all it can name. */
-export const sysSchedContinue = sysHost;
 
 /** personality(2): only the current one, PER_LINUX, or a query. */
 export function sysPersonality(_task: Task, trap: Trap): number {

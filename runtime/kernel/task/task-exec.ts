@@ -170,6 +170,9 @@ export function sysPlan(task: Task, trap: Task['trap']): number {
 		plan.drop();
 		return -ENOSYS;
 	}
+	// The old program's leader may have made this trap just before another thread's exec ended it and put a new stack under its number. Whoever still
+	// waits here after the new stack was seen is the new program.
+	if (native.isTrapValid(trap.listener, trap.idLow, trap.idHigh) < 0) return -ENOSYS;
 	group.stackStart = stack;
 	task.continued = null;
 	return plan.commit(task, trap.size(0), trap.size(1));
