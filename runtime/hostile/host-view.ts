@@ -12,7 +12,7 @@ export class ImageWatch {
 
 	/** `mark` is an argument of the container's first program, and of no other process on the host. */
 	constructor(private readonly mark: string) {
-		this.timer = setInterval(() => this.look(), 20);
+		this.timer = setInterval(() => this.look(), 10);
 	}
 
 	stop(): void {

@@ -74,7 +74,7 @@ int main(int argc, char **argv)
 		for (int i = 0; i < 150 || (!is_exec_won && i < 5000); i++) {
 			pid_t child = vfork();
 			if (child == 0) {
-				char *args[] = {"prog", "child", "hostile-marker", 0}, *env[] = {0};
+				char *args[] = {"prog", "child", 0}, *env[] = {0};
 				execve(shared, args, env);
 				_exit(8);
 			}
