@@ -172,7 +172,7 @@ export function sysSetgroups(task: Task, trap: Trap): number {
 	if (!hasCapability(task.credentials, CAP_SETGID)) return -EPERM;
 	const count = trap.uint(0);
 	if (count > NGROUPS_MAX) return -EINVAL;
-	const error = copyIn(task.tid, trap.size(1), count * 4);
+	const error = count > 0 ? copyIn(task.tid, trap.size(1), count * 4) : 0;
 	if (error < 0) return error;
 	const groups: number[] = [];
 	for (let i = 0; i < count; i++) groups.push(scratchView.getUint32(i * 4, true));

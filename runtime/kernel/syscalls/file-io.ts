@@ -224,7 +224,7 @@ export function sysFadvise64(task: Task, trap: Trap): number {
 	const description = task.file(trap.int(0));
 	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
 	if (description.inode.type === S_IFIFO) return -ESPIPE;
-	return trap.uint(3) > 5 ? -EINVAL : 0;
+	return trap.uint(3) > 5 || trap.long(2) < 0 ? -EINVAL : 0;
 }
 
 /** readahead(2). */

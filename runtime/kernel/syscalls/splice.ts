@@ -9,6 +9,7 @@ import type { Task } from '../task/task.js';
 import { copyIn, copyOut, ioVector, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
 import { AT_OFFSET, type FileDescription } from '../vfs/file-description.js';
+import { sharedStat } from '../vfs/stat.js';
 
 // Bytes from one description to another: splice(2), tee(2), vmsplice(2), sendfile(2), copy_file_range(2). They go through one buffer of the guest kernel.
 
@@ -76,6 +77,8 @@ export function sysSplice(task: Task, trap: Trap): number {
 	const toPipe = pipeOf(to);
 	if ((fromPipe !== null && trap.size(1) !== 0) || (toPipe !== null && trap.size(3) !== 0)) return -ESPIPE;
 	const isNonBlocking = (flags & SPLICE_F_NONBLOCK) !== 0;
+	// A file's position and the count don't make a negative one.
+	if (trap.long(4) < 0 && (fromPipe === null || toPipe === null)) return -EINVAL;
 	if (fromPipe !== null && toPipe !== null)
 		return pipeToPipe(task, fromPipe, toPipe, length, isNonBlocking || from.isNonBlocking || to.isNonBlocking, false);
 	if (fromPipe !== null) return pipeToFile(task, trap, fromPipe, to, length, isNonBlocking || from.isNonBlocking);
@@ -183,6 +186,7 @@ export function sysSendfile(task: Task, trap: Trap): number {
 	const to = task.file(trap.int(0));
 	if (to === null || !to.isWritable) return -EBADF;
 	if (!from.isSeekable || from.inode.isDirectory || to.isAppend) return -EINVAL;
+	if (trap.long(3) < 0) return -EINVAL;
 	const length = Math.min(trap.size(3), MAX_BYTES_PER_RUN);
 	let sent = trap.progress;
 	while (sent < length) {
@@ -222,7 +226,12 @@ export function sysCopyFileRange(task: Task, trap: Trap): number {
 	if (from.inode.isDirectory || to.inode.isDirectory) return -EISDIR;
 	if (!from.inode.isRegular || !to.inode.isRegular) return -EINVAL;
 	if (!from.isReadable || !to.isWritable || to.isAppend) return -EBADF;
-	const wanted = Math.min(trap.size(4), MAX_BYTES_PER_RUN);
+	if (trap.long(4) < 0) return -EINVAL;
+	const failed = from.stat(sharedStat);
+	if (failed < 0) return failed;
+	// What lies behind the end isn't copied, and doesn't overlap.
+	const wanted = Math.min(trap.size(4), MAX_BYTES_PER_RUN, Math.max(0, sharedStat.sizeBytes - fromOffset));
+	if (wanted === 0) return 0;
 	if (from.inode === to.inode && fromOffset < toOffset + wanted && toOffset < fromOffset + wanted) return -EINVAL;
 	const length = limitFileSize(task, toOffset, wanted);
 	if (length <= 0) return length;

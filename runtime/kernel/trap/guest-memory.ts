@@ -110,14 +110,18 @@ export class IoVector {
 		this.count = count;
 		this.index = this.within = this.moved = 0;
 		let total = 0;
+		let isInside = true;
 		for (let i = 0; i < count; i++) {
 			const lengthHigh = scratchView.getInt32(i * 16 + 12, true);
 			if (lengthHigh < 0) return -EINVAL;
 			const length = lengthHigh * 0x1_0000_0000 + scratchView.getUint32(i * 16 + 8, true);
 			this.addresses[i] = scratchView.getUint32(i * 16 + 4, true) * 0x1_0000_0000 + scratchView.getUint32(i * 16, true);
+			// Linux clamps a single element before it looks where it ends.
+			isInside &&= isRange(this.addresses[i]!, count === 1 ? Math.min(length, MAX_RW_COUNT) : length);
 			this.lengths[i] = Math.min(length, MAX_RW_COUNT - total);
 			total += this.lengths[i]!;
 		}
+		if (!isInside) return -EFAULT;
 		this.length = total;
 		return 0;
 	}
