@@ -135,6 +135,13 @@ static void reach(pid_t pid, long value, int has_right)
 	CHECK(kill(pid, SIGKILL) == -1 && errno == EPERM, "kill of %d", pid);
 	struct rlimit limit = {1, 1};
 	CHECK(prlimit(pid, RLIMIT_NOFILE, &limit, 0) == -1 && errno == EPERM, "prlimit of %d", pid);
+	cpu_set_t cpus;
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	CHECK(sched_setaffinity(pid, sizeof cpus, &cpus) == -1 && errno == EPERM, "sched_setaffinity of %d", pid);
+	CHECK(sched_setscheduler(pid, SCHED_BATCH, &(struct sched_param){0}) == -1 && errno == EPERM, "sched_setscheduler of %d", pid);
+	CHECK(setpriority(PRIO_PROCESS, pid, 19) == -1 && errno == EPERM, "setpriority of %d", pid);
+	CHECK(syscall(SYS_ioprio_set, 1, pid, 3 << 13) == -1 && errno == EPERM, "ioprio_set of %d", pid);
 	int pidfd = syscall(SYS_pidfd_open, pid, 0);
 	if (pidfd < 0) return;
 	CHECK(syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, 0, 0) == -1 && errno == EPERM, "pidfd_send_signal to %d", pid);
@@ -148,6 +155,7 @@ static int memory(void)
 	pid_t own = make_child(0, 77), theirs = make_child(1000, 88), init = getpid();
 	int status;
 	reach(own, 77, 1);
+	CHECK(setpriority(PRIO_PROCESS, own, 5) == 0, "setpriority of the own child");
 	// A program that writes its own memory through /proc changes its own memory, or nothing.
 	int fd = open("/proc/self/mem", O_RDWR);
 	CHECK(fd >= 0 || is_refusal(), "open /proc/self/mem");

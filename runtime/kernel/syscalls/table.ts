@@ -131,6 +131,7 @@ import { sysPipe, sysPipe2 } from './pipe.js';
 import { sysPoll, sysPpoll, sysPselect6, sysSelect } from './poll.js';
 import { sysMqGetsetattr, sysMqNotify, sysMqOpen, sysMqTimedreceive, sysMqTimedsend, sysMqUnlink } from './posix-queues.js';
 import { sysClone, sysContinue, sysExecve, sysExecveat, sysExitGroup, sysFork, sysPlan, sysUnshare, sysVfork } from './process.js';
+import { sysIoprioSet, sysSchedSet, sysSetpriority } from './scheduling.js';
 import { sysSemctl, sysSemget, sysSemop, sysSemtimedop } from './semaphores.js';
 import { sysShmat, sysShmctl, sysShmdt, sysShmget } from './shared-memory.js';
 import { sysKill, sysRtSigaction, sysRtSigqueueinfo, sysRtTgsigqueueinfo, sysTgkill, sysTkill } from './signal.js';
@@ -420,10 +421,10 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 138, name: 'fstatfs', lane: 'trapped', support: 'full', handler: sysFstatfs },
 	{ number: 139, name: 'sysfs', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 140, name: 'getpriority', lane: 'continued', support: 'full', handler: sysHost },
-	{ number: 141, name: 'setpriority', lane: 'continued', support: 'full', handler: sysHost },
-	{ number: 142, name: 'sched_setparam', lane: 'continued', support: 'full', handler: sysHost },
+	{ number: 141, name: 'setpriority', lane: 'continued', support: 'full', handler: sysSetpriority },
+	{ number: 142, name: 'sched_setparam', lane: 'continued', support: 'full', handler: sysSchedSet },
 	{ number: 143, name: 'sched_getparam', lane: 'continued', support: 'full', handler: sysHost },
-	{ number: 144, name: 'sched_setscheduler', lane: 'continued', support: 'full', handler: sysHost },
+	{ number: 144, name: 'sched_setscheduler', lane: 'continued', support: 'full', handler: sysSchedSet },
 	{ number: 145, name: 'sched_getscheduler', lane: 'continued', support: 'full', handler: sysHost },
 	{ number: 146, name: 'sched_get_priority_max', lane: 'continued', support: 'full', handler: sysHost },
 	{ number: 147, name: 'sched_get_priority_min', lane: 'continued', support: 'full', handler: sysHost },
@@ -514,7 +515,7 @@ export const SYSCALLS: readonly Syscall[] = [
 		rules: FUTEX_RULES,
 		errno: ENOSYS,
 	},
-	{ number: 203, name: 'sched_setaffinity', lane: 'continued', support: 'full', handler: sysHost },
+	{ number: 203, name: 'sched_setaffinity', lane: 'continued', support: 'full', handler: sysSchedSet },
 	{
 		number: 204,
 		name: 'sched_getaffinity',
@@ -608,7 +609,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 248, name: 'add_key', lane: 'trapped', support: 'none', errno: ENOSYS, note: "the host's keyrings are not the guest's" },
 	{ number: 249, name: 'request_key', lane: 'trapped', support: 'none', errno: ENOSYS, note: "the host's keyrings are not the guest's" },
 	{ number: 250, name: 'keyctl', lane: 'trapped', support: 'none', errno: ENOSYS, note: "the host's keyrings are not the guest's" },
-	{ number: 251, name: 'ioprio_set', lane: 'continued', support: 'full', handler: sysHost },
+	{ number: 251, name: 'ioprio_set', lane: 'continued', support: 'full', handler: sysIoprioSet },
 	{ number: 252, name: 'ioprio_get', lane: 'continued', support: 'full', handler: sysHost },
 	{ number: 253, name: 'inotify_init', lane: 'trapped', support: 'full', handler: sysInotifyInit },
 	{
@@ -747,7 +748,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 311, name: 'process_vm_writev', lane: 'trapped', support: 'none', errno: EPERM, note: 'not yet' },
 	{ number: 312, name: 'kcmp', lane: 'trapped', support: 'none', errno: EPERM, note: 'not yet' },
 	{ number: 313, name: 'finit_module', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
-	{ number: 314, name: 'sched_setattr', lane: 'continued', support: 'full', handler: sysHost },
+	{ number: 314, name: 'sched_setattr', lane: 'continued', support: 'full', handler: sysSchedSet },
 	{ number: 315, name: 'sched_getattr', lane: 'continued', support: 'full', handler: sysHost },
 	{ number: 316, name: 'renameat2', lane: 'trapped', support: 'full', handler: sysRenameat2 },
 	{ number: 317, name: 'seccomp', lane: 'trapped', support: 'none', errno: EINVAL, note: 'not yet' },
