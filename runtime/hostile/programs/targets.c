@@ -179,6 +179,7 @@ static int memory(void)
 	CHECK(word == WORD, "init's memory was written");
 	usleep(50000);
 	CHECK(waitpid(own, &status, WNOHANG) == 0 && waitpid(theirs, &status, WNOHANG) == 0, "a victim ended: %x", status);
+	CHECK(kill(own, SIGKILL) == 0 && kill(theirs, SIGKILL) == 0, "kill of the victims");
 	printf("held\n");
 	return 0;
 }
