@@ -108,6 +108,19 @@ static int listen_at(const char* path) {
   return -1;
 }
 
+// Forgets what take_slot and start_early have made.
+static void clean_up(const char* state, const char* folder, long slot) {
+  char path[PATH_MAX + 32];
+  static const char* const kFiles[] = {"control.sock", "sandbox.log"};
+  for (int i = 0; i < 2; i++) {
+    snprintf(path, sizeof path, "%s/%s", folder, kFiles[i]);
+    unlink(path);
+  }
+  snprintf(path, sizeof path, "%s/.ids/%ld", state, slot);
+  if (slot >= 0) unlink(path);
+  rmdir(folder);
+}
+
 // Starts the launcher; whatever fails here leaves the work to the command line, which says what is wrong.
 static void start_early(const char* state) {
   char owner[32];
@@ -119,7 +132,7 @@ static void start_early(const char* state) {
   if (mkdir(folder, 0700) != 0) return;
   long slot = take_slot(state, owner);
   if (slot < 0) {
-    rmdir(folder);
+    clean_up(state, folder, slot);
     return;
   }
   snprintf(path, sizeof path, "%s/control.sock", folder);
@@ -128,7 +141,10 @@ static void start_early(const char* state) {
   int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   int report[2];
   int life[2];
-  if (listener < 0 || log < 0 || pipe(report) != 0 || pipe(life) != 0) return;
+  if (listener < 0 || log < 0 || pipe(report) != 0 || pipe(life) != 0) {
+    clean_up(state, folder, slot);
+    return;
+  }
 
   static char launcher[PATH_MAX + 64];
   static char loader[PATH_MAX + 64];
@@ -153,7 +169,10 @@ static void start_early(const char* state) {
   args[count++] = "--report-fd";
   args[count++] = fds[4];
   for (char* line; (line = strtok(NULL, "\n")) != NULL;) {
-    if (count > kMaxArgs - 10) return;
+    if (count > kMaxArgs - 10) {
+      clean_up(state, folder, slot);
+      return;
+    }
     args[count++] = "--file";
     args[count++] = line;
   }
@@ -179,7 +198,10 @@ static void start_early(const char* state) {
   close(log);
   close(report[1]);
   close(life[0]);
-  if (pid < 0) return;
+  if (pid < 0) {
+    clean_up(state, folder, slot);
+    return;
+  }
   static char early[PATH_MAX + 128];
   snprintf(early, sizeof early, "%d:%d:%d:%ld:%s", pid, report[0], life[1], slot, folder);
   setenv("ISOPOD_EARLY", early, 1);

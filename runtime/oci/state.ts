@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { HostError } from '../host-error.js';
 import { Cgroup } from './cgroup/cgroup.js';
 
 /** What is on disk about a container: enough for any later command to find it. */
@@ -49,15 +50,22 @@ export class StateStore {
 
 	/** Makes the container's folder: of two that try the same id one wins. Throws when the id is in use. `config` is config.json's text. */
 	create(record: ContainerRecord, config: string): void {
-		mkdirSync(this.root, { recursive: true, mode: 0o711 });
+		const folder = this.folder(record.id);
 		try {
-			mkdirSync(this.folder(record.id), { mode: 0o700 });
+			makeFolder(this.root);
+			mkdirSync(folder, { mode: 0o700 });
 		} catch (error) {
-			if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw new Error(`container with given ID already exists: ${record.id}`);
-			throw error;
+			if ((error as NodeJS.ErrnoException).code === 'EEXIST' && existsSync(folder))
+				throw new Error(`container with given ID already exists: ${record.id}`);
+			throw HostError.from("Make the container's folder", error);
 		}
-		this.save(record);
-		writeFileSync(join(this.folder(record.id), CONFIG), config, { mode: 0o600, flush: true });
+		try {
+			this.save(record);
+			writeFileSync(join(folder, CONFIG), config, { mode: 0o600, flush: true });
+		} catch (error) {
+			rmSync(folder, { recursive: true, force: true });
+			throw HostError.from(`Save the container's state in ${folder}`, error);
+		}
 	}
 
 	/** config.json as it was when the container was made: the bundle's may have changed since. Checked then. */
@@ -164,6 +172,19 @@ export class StateStore {
 		} catch {
 			return null;
 		}
+	}
+}
+
+/** Makes a folder and those above it. Node's own `recursive` never ends where the host answers ENOENT below a folder that exists, as in /proc. */
+function makeFolder(path: string): void {
+	if (existsSync(path)) return;
+	const parent = dirname(path);
+	if (parent !== path) makeFolder(parent);
+	try {
+		mkdirSync(path, { mode: 0o711 });
+	} catch (error) {
+		// Another start may have made it meanwhile.
+		if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
 	}
 }
 

@@ -1,5 +1,6 @@
 import { closeSync, readSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { HostError } from '../host-error.js';
 import { native } from '../native.js';
 import { processStart, SLOTS, type StateStore } from '../oci/state.js';
 import type { Launched } from './launch.js';
@@ -33,27 +34,36 @@ export function adoptEarly(store: StateStore, id: string): (Launched & { readonl
 	const { idSlot, folder } = early;
 	const pid = awaitReport(early);
 	if (pid <= 0) {
-		discardEarly();
+		discard(early, pid);
 		return null;
 	}
+	try {
+		renameSync(join(folder, 'control.sock'), store.socket(id));
+		renameSync(join(folder, 'sandbox.log'), join(store.folder(id), 'sandbox.log'));
+		store.giveSlot(idSlot, id);
+		rmSync(folder, { recursive: true });
+	} catch (error) {
+		discard(early, pid);
+		throw HostError.from(`Take the sandbox process at ${folder} over`, error);
+	}
 	early = null;
-	renameSync(join(folder, 'control.sock'), store.socket(id));
-	renameSync(join(folder, 'sandbox.log'), join(store.folder(id), 'sandbox.log'));
-	store.giveSlot(idSlot, id);
-	rmSync(folder, { recursive: true });
 	return { pid, pidStart: processStart(pid), idSlot };
 }
 
 /** Ends the early sandbox process that nobody needs. */
 export function discardEarly(): void {
 	if (early === null) return;
-	const { lifeFd, folder, idSlot } = early;
-	const pid = awaitReport(early);
+	discard(early, awaitReport(early));
+}
+
+function discard({ lifeFd, folder, idSlot }: Early, pid: number): void {
 	early = null;
 	if (pid > 0) {
 		process.kill(pid, 'SIGKILL');
 		native.reap(pid);
 	}
+	// One that failed half-way is reported by its negative pid: dead, and ours to reap.
+	if (pid < 0) native.reap(-pid);
 	closeSync(lifeFd);
 	rmSync(join(dirname(folder), SLOTS, `${idSlot}`), { force: true });
 	rmSync(folder, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { closeSync, openSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { HostError } from '../host-error.js';
@@ -49,9 +49,7 @@ export function launchSandbox(
 	files: readonly string[] = sandboxFiles(packageRoot()),
 ): Launched {
 	const root = packageRoot();
-	const listenFd = native.listenUnix(socketPath);
-	if (listenFd < 0) throw HostError.errno(`Listen on ${socketPath}`, -listenFd);
-	const logFd = openSync(logPath, 'a', 0o600);
+	const launcher = join(root, 'native/build/isopod-launcher');
 	const args = [
 		...['--id-base', `${idBase(idSlot)}`],
 		...files.flatMap((file) => ['--file', file]),
@@ -61,19 +59,31 @@ export function launchSandbox(
 		...(networkNamespace === null ? [] : ['--netns', networkNamespace]),
 		...['--', '/node', '--max-semi-space-size=1', '/sandbox-start.cjs'],
 	];
-	const result = spawnSync(join(root, 'native/build/isopod-launcher'), args, {
-		stdio: ['ignore', 'pipe', 'pipe', listenFd, logFd],
-		encoding: 'utf8',
-	});
-	closeSync(logFd);
-	native.close(listenFd);
-	if (result.error !== undefined) throw HostError.from('Run the launcher', result.error);
+	const listenFd = native.listenUnix(socketPath);
+	if (listenFd < 0) throw HostError.errno(`Listen on ${socketPath}`, -listenFd);
+	let result: SpawnSyncReturns<string>;
+	try {
+		const logFd = openLog(logPath);
+		result = spawnSync(launcher, args, { stdio: ['ignore', 'pipe', 'pipe', listenFd, logFd], encoding: 'utf8' });
+		closeSync(logFd);
+	} finally {
+		native.close(listenFd);
+	}
+	if (result.error !== undefined) throw HostError.from(`Run the launcher ${launcher}`, result.error);
 	const pid = Number.parseInt(result.stdout, 10);
 	if (result.status !== 0 || !(pid > 0)) {
 		if (pid < 0) native.reap(-pid);
 		throw new HostError(`Start the sandbox process: ${result.stderr.trim()}`, `exit status ${result.status}`);
 	}
 	return { pid, pidStart: processStart(pid) };
+}
+
+function openLog(path: string): number {
+	try {
+		return openSync(path, 'a', 0o600);
+	} catch (error) {
+		throw HostError.from("Open the sandbox process's log", error);
+	}
 }
 
 /**

@@ -203,10 +203,13 @@ function writePid(file: string, pid: number): void {
 	renameSync(incomplete, file);
 }
 
+/** A stack with the error above it. */
+const LAST_WORDS_LINES = 20;
+
 /** What a sandbox process wrote before it ended, for the user who will not find its log any more. */
 function lastWords(file: string): string {
 	try {
-		return readFileSync(file, 'utf8').trim().split('\n').slice(-5).join('\n');
+		return readFileSync(file, 'utf8').trim().split('\n').slice(-LAST_WORDS_LINES).join('\n');
 	} catch {
 		return '';
 	}
