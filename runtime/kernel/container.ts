@@ -52,6 +52,13 @@ export class Container {
 		this.exitStatus = status;
 	}
 
+	/** Nobody lives in it any more: gives back what it holds of the host, its trees above all, which its file systems own. */
+	dispose(): void {
+		for (const fs of new Set([...this.mounts.all()].map((mount) => mount.fs))) fs.dispose();
+		if (this.pidNamespaceFd >= 0) native.close(this.pidNamespaceFd);
+		this.pidNamespaceFd = -1;
+	}
+
 	/** A pid or tid as the container's processes see it; 0 if the host doesn't know it (gone, or outside). */
 	insideId(id: number, isThread = false): number {
 		const inside = native.translatePid(this.pidNamespaceFd, id, isThread, true);

@@ -7,10 +7,10 @@ const MAX_FDS = 253;
 const HEADER = 4;
 const EAGAIN = 11;
 
-/** A frame and the descriptors that came with it; the receiver owns them. */
+/** A frame and the descriptors that came with it; the receiver owns them, and who takes them over takes them out of the list. */
 export interface Frame {
 	readonly body: Uint8Array;
-	readonly fds: readonly number[];
+	readonly fds: number[];
 }
 
 /** Puts a 4-byte little-endian length before a message. */

@@ -22,11 +22,25 @@ import { SetupWalk } from './setup-walk.js';
 
 const MIB = 1 << 20;
 
-/** Builds a container's tree of mounts from its config. `trees` are the descriptors that the front end sent: root, then one per bind mount. */
-export function buildContainer(kernel: Kernel, id: string, config: Config, trees: readonly number[]): Container {
+/**
+ * Builds a container's tree of mounts from its config. `trees` are the descriptors that the front end sent: root, then one per bind mount. Each is taken out
+ * of the list, which then has -1 in its place, by the file system that owns it from then on. When this throws, what was taken is closed.
+ */
+export function buildContainer(kernel: Kernel, id: string, config: Config, trees: number[]): Container {
 	const rootFs = new HostFileSystem(take(trees, 0, 'the root file system'), 'ext4', true, false, false);
 	const namespace = new MountNamespace(rootFs, MS_RELATIME | (config.root.readonly ? MS_RDONLY : 0), '/dev/root');
 	const container = new Container(kernel, id, namespace, config.hostname, config.domainname);
+	try {
+		furnish(container, config, trees);
+	} catch (error) {
+		container.dispose();
+		throw error;
+	}
+	return container;
+}
+
+function furnish(container: Container, config: Config, trees: number[]): void {
+	const namespace = container.mounts;
 	const walk = new SetupWalk(namespace);
 	let bind = 1;
 	for (const mount of config.mounts) {
@@ -34,14 +48,16 @@ export function buildContainer(kernel: Kernel, id: string, config: Config, trees
 		attach(namespace, walk, container, mount, treeFd, config.linux.resources.memoryLimitBytes ?? Number.POSITIVE_INFINITY);
 	}
 	for (const device of config.linux.devices) addDevice(walk, device);
+	// As runc, before the program is looked for; only the folder of the first process, not an exec's.
+	walk.makeFolder(config.process.cwd);
 	for (const path of config.linux.readonlyPaths) remountReadOnly(namespace, walk, path);
 	for (const path of config.linux.maskedPaths) mask(namespace, walk, path);
-	return container;
 }
 
-function take(trees: readonly number[], index: number, what: string): number {
+function take(trees: number[], index: number, what: string): number {
 	const fd = trees[index];
 	if (fd === undefined) throw new Error(`Build the container: no descriptor came for ${what}`);
+	trees[index] = -1;
 	return fd;
 }
 
@@ -55,7 +71,13 @@ function attach(
 ): void {
 	const { fs, options } = fileSystem(container, mount, treeFd, memoryLimitBytes);
 	const isFile = !fs.root.isDirectory;
-	const place = walk.make(mount.destination, isFile);
+	let place: Path;
+	try {
+		place = walk.make(mount.destination, isFile);
+	} catch (error) {
+		fs.dispose();
+		throw error;
+	}
 	const mounted = namespace.attach(place.mount, place.dentry, fs, mount.flags, mount.source, options);
 	// The first one is where the container's own terminals get their names.
 	if (fs instanceof DevptsFileSystem) container.devpts ??= new Path(mounted, mounted.root);

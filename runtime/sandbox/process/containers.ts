@@ -32,6 +32,8 @@ const NATIVE_CORE_LIMIT = 1;
 /** How long the sandbox process waits, when all programs have ended, for someone to read the rest of a console's output. */
 const OUTPUT_WAIT_NS = 2e9;
 const NATIVE_MEMLOCK_BYTES = 8 << 20;
+/** passwd(5) is read so far. */
+const MAX_PASSWD_BYTES = 1 << 20;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Why a program can't be found, in runc's words. */
@@ -88,15 +90,23 @@ export class Containers {
 		return found;
 	}
 
-	/** Builds the container's tree; `fds` are the root, the bind mounts' sources, stdin, stdout, stderr. */
-	create(id: string, config: Config, fds: readonly number[]): void {
-		const stdio = fds.slice(-3);
-		const container = buildContainer(this.kernel, id, config, fds.slice(0, -3));
-		this.kernel.containers.set(id, container);
-		const prepared = { container, config, stdio, init: null, execs: new Map(), cgroupFds: [], filter: this.filterFor(config) };
-		// Linux finds a missing program at create: so does runc.
-		this.findProgram(container, config.process, processCredentials(config.process));
-		this.prepared.set(id, prepared);
+	/** Builds the container's tree; `fds` are the root, the bind mounts' sources, stdin, stdout, stderr: taken out of the list, also when this throws. */
+	create(id: string, config: Config, fds: number[]): void {
+		const stdio = fds.splice(-3);
+		const trees = fds.splice(0);
+		let container: Container | null = null;
+		try {
+			const filter = this.filterFor(config);
+			container = buildContainer(this.kernel, id, config, trees);
+			// Linux finds a missing program at create: so does runc.
+			this.findProgram(container, config.process, processCredentials(config.process));
+			this.kernel.containers.set(id, container);
+			this.prepared.set(id, { container, config, stdio, init: null, execs: new Map(), cgroupFds: [], filter });
+		} catch (error) {
+			container?.dispose();
+			for (const fd of [...trees, ...stdio]) if (fd >= 0) native.close(fd);
+			throw error;
+		}
 	}
 
 	start(id: string): void {
@@ -104,7 +114,12 @@ export class Containers {
 		if (prepared.init !== null) throw new SetupError(`container ${JSON.stringify(id)} was started already`);
 		const init = this.spawn(prepared, prepared.config.process, prepared.stdio, null);
 		prepared.init = init;
-		init.waiting.push((status) => this.afterOutput(init, () => this.onIdle(status)));
+		init.waiting.push((status) =>
+			this.afterOutput(init, () => {
+				prepared.container.dispose();
+				this.onIdle(status);
+			}),
+		);
 	}
 
 	exec(id: string, process: ProcessConfig, stdio: readonly number[]): { execId: string; outsidePid: number } {
@@ -193,7 +208,7 @@ export class Containers {
 			cwd: NATIVE_CWD,
 			path: name,
 			argv: process.args,
-			envp: process.env,
+			envp: this.environment(container, process, credentials),
 			insideUid: 0,
 			insideGid: 0,
 			limits: [
@@ -275,6 +290,27 @@ export class Containers {
 			return path;
 		}
 		throw new SetupError(`unable to start container process: exec: ${JSON.stringify(name)}: ${why}`);
+	}
+
+	/** The environment, with a HOME in it: its user's of the container's passwd(5), "/" when that has none, as runc does. */
+	private environment(container: Container, { env, user }: ProcessConfig, credentials: Credentials): readonly string[] {
+		if (env.some((variable) => variable.startsWith('HOME='))) return env;
+		const isUsers = (line: string): boolean => Number(line.split(':')[2] || Number.NaN) === user.uid;
+		const home = this.readText(container, '/etc/passwd', credentials).split('\n').find(isUsers)?.split(':')[5];
+		return [...env, `HOME=${home || '/'}`];
+	}
+
+	/** The beginning of a small file of the container; "" when it can't be read. */
+	private readText(container: Container, path: string, credentials: Credentials): string {
+		if (pathWalk.walk(this.setupTask(container, credentials), container.rootPath, path, WALK_FOLLOW) < 0) return '';
+		const inode = pathWalk.dentry.inode!;
+		if (!inode.isRegular) return '';
+		const fd = inode.openForMapping(O_RDONLY | O_CLOEXEC, false);
+		if (fd < 0) return '';
+		const buffer = Buffer.alloc(MAX_PASSWD_BYTES);
+		const length = native.pread(fd, buffer, 0, buffer.length, 0);
+		native.close(fd);
+		return buffer.toString('utf8', 0, Math.max(0, length));
 	}
 
 	private directory(container: Container, process: ProcessConfig, credentials: Credentials): Path {

@@ -100,7 +100,7 @@ export class ControlServer {
 	/** Serves one call: the response's fields, or null when `ended` is to answer. */
 	private call(
 		request: RequestMessage,
-		fds: readonly number[],
+		fds: number[],
 		ended: (waitId: number, containerId: string, status: number) => void,
 	): object | null {
 		const { containers } = this;

@@ -21,7 +21,12 @@ export class SetupWalk {
 		return found;
 	}
 
-	private walk(path: string, create: 'file' | 'directory' | null): Path | null {
+	/** Makes a folder and those above it as far as the container could: what is on a read-only mount, or has something in the way, stays missing. */
+	makeFolder(path: string): void {
+		this.walk(path, 'writable directory');
+	}
+
+	private walk(path: string, create: 'file' | 'directory' | 'writable directory' | null): Path | null {
 		const { root } = this.namespace;
 		let mount: Mount = root;
 		let dentry: Dentry = root.root;
@@ -47,8 +52,9 @@ export class SetupWalk {
 				if (typeof inode !== 'number') {
 					child = dentry.addChild(name, inode);
 				} else {
-					if (create === null) return null;
+					if (create === null || (create === 'writable directory' && mount.isReadOnly)) return null;
 					const made = create === 'file' && parts.length === 0 ? parent.create(name, 0o644, 0, 0) : parent.mkdir(name, 0o755, 0, 0);
+					if (typeof made === 'number' && create === 'writable directory') return null;
 					if (typeof made === 'number') throw new Error(`Make the mount point ${path}: errno ${-made} at ${name}`);
 					child = dentry.addChild(name, made);
 				}
