@@ -1,0 +1,113 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import t from 'tap';
+
+// What of the native parts runs without Node and without a sandbox, under AddressSanitizer and UndefinedBehaviorSanitizer. The loader is freestanding and
+// stands at fixed addresses, where no sanitizer's run time can be; the addon would need one in the whole of Node.
+const SANITIZE = ['-g', '-O1', '-Wall', '-Wextra', '-Werror', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+const FUZZ_SECONDS = 15;
+const SEED = `${Date.now() % 0x1_0000_0000}`;
+
+const native = resolve('native');
+const folder = mkdtempSync(join(tmpdir(), 'isopod-sanitizers-'));
+t.teardown(() => rmSync(folder, { recursive: true }));
+
+function compile(compiler: string, standard: string, name: string, ...sources: readonly string[]): string {
+	const program = join(folder, name);
+	execFileSync(compiler, [`-std=${standard}`, ...SANITIZE, '-o', program, ...sources.map((file) => join(native, file))]);
+	return program;
+}
+
+t.test('any words give the filter compiler an error or a sound program', (t) => {
+	const fuzz = compile('g++', 'c++20', 'filter-fuzz', 'addon/filter.cc', 'addon/filter-fuzz.cc', 'addon/fuzz-main.cc');
+	const { status, stdout, stderr } = spawnSync(fuzz, [`${FUZZ_SECONDS}`, SEED], { encoding: 'utf8' });
+	t.equal(status, 0, `seed ${SEED}: ${stderr}`);
+	t.match(stdout, /^[1-9]\d* inputs\n$/);
+	t.end();
+});
+
+t.test('the launcher refuses every kind of bad argument without a fault', (t) => {
+	const launcher = compile('gcc', 'gnu17', 'launcher', 'launcher/launcher.c');
+	const long = 'x'.repeat(5000);
+	const bad: readonly (readonly string[])[] = [
+		[],
+		['--'],
+		['--', 'relative'],
+		['--id-base'],
+		['--id-base', ''],
+		['--id-base', '0', '--', '/x'],
+		['--id-base', '99999999999999999999', '--', '/x'],
+		['--id-base', '4294967290', '--id-count', '4294967290', '--', '/x'],
+		['--id-count', '0', '--', '/x'],
+		['--file', ':', '--', '/x'],
+		['--file', '/a:', '--', '/x'],
+		['--file', '/a:/b/../c', '--', '/x'],
+		['--file', `/a:/${long}`, '--', '/x'],
+		['--file', `/etc/passwd:/${'y'.repeat(300)}`, '--', '/x'],
+		['--file', `/${long}:/b`, '--', '/x'],
+		['--tmpfs', '', '--', '/x'],
+		['--loader', long, '--', '/x'],
+		['--fd', '3', '--', '/x'],
+		['--fd', '1:99999', '--', '/x'],
+		['--fd', '999:4', '--', '/x'],
+		['--fd', '1:4', '--fd', '2:4', '--', '/x'],
+		['--env', long, '--', '/x'],
+		['--netns', long, '--', '/x'],
+		['--netns', '/etc/passwd', '--', '/x'],
+		['--cgroup', '/no/such/file', '--', '/x'],
+		['--rlimit', long, '--', '/x'],
+		['--rlimit', 'nofile=1', '--', '/x'],
+		['--rlimit', 'nofile=2:1', '--', '/x'],
+		['--rlimit', '=:', '--', '/x'],
+		['--rlimit', 'nofile=18446744073709551615:18446744073709551615', '--', '/x'],
+		['--oom-score-adj', '', '--', '/x'],
+		['--oom-score-adj', '-', '--', '/x'],
+		['--hostname', '', '--', '/x'],
+		['--hostname', long, '--', '/x'],
+		['--report-fd', '77', '--', '/x'],
+		['--unknown', 'x', '--', '/x'],
+		[...Array.from({ length: 300 }, () => ['--env', 'A=b']).flat(), '--', '/x'],
+		['--', '/no/such/program'],
+	];
+	for (const args of bad) {
+		const { status, stderr } = spawnSync(launcher, args, { encoding: 'utf8' });
+		t.equal(status, 1);
+		t.match(stderr, /^isopod-launcher: .+: .+\n$/, args.join(' ').slice(0, 60));
+		t.notMatch(stderr, /Sanitizer|runtime error/);
+	}
+	t.end();
+});
+
+t.test('the front passes any command line on, and cleans up after a launcher that is not there', (t) => {
+	mkdirSync(join(folder, 'native/build'), { recursive: true });
+	mkdirSync(join(folder, 'dist'));
+	const front = compile('gcc', 'gnu17', 'native/build/isopod', 'front/front.c');
+	const state = join(folder, 'state');
+	const long = 'x'.repeat(9000);
+	const lines: readonly (readonly string[])[] = [
+		[],
+		['--root'],
+		['--root', long, 'run', 'a'],
+		['--root', join(folder, 'y'.repeat(200)), 'run', 'a'],
+		[`--root=${join(folder, 'z/z')}`, 'create'],
+		['--root=', 'run'],
+		['--log-format'],
+		['--debug', '--root', state, '--log-format=text', 'run', 'a'],
+		Array.from({ length: 500 }, () => '-x'),
+	];
+	for (const [list, wanted] of [
+		[null, { status: 1, stderr: 'isopod: run node: No such file or directory\n' }],
+		['', { status: 1, stderr: 'isopod: run node: No such file or directory\n' }],
+		['/bin/true\n', { status: 0, stderr: '' }],
+		[`/bin/true\n${'/a:/b\n'.repeat(200)}`, { status: 0, stderr: '' }],
+		[`/bin/true\n${long.repeat(5)}`, { status: 1, stderr: 'isopod: run node: No such file or directory\n' }],
+	] as const) {
+		if (list !== null) writeFileSync(join(folder, 'dist/sandbox-files'), list);
+		for (const args of lines) t.match(spawnSync(front, args, { encoding: 'utf8', env: { PATH: join(folder, 'dist') } }), wanted);
+	}
+	// Those whose launcher could not be started are the command line's to discard, which here is /bin/true.
+	for (const name of readdirSync(state)) t.match(name, /^\.(ids|early-\d+)$/);
+	t.end();
+});
