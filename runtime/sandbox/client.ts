@@ -16,6 +16,7 @@ export class SandboxClient {
 	private nextId = 1;
 	private readonly waiting = new Map<number, { resolve(answer: Answer): void; reject(error: Error): void }>();
 	private readonly reader = new FrameReader();
+	private onLines: (lines: readonly string[], lost: number) => void = () => {};
 	private readonly socket: Socket;
 
 	private constructor(private readonly fd: number) {
@@ -57,11 +58,26 @@ export class SandboxClient {
 		return { started: this.call({ start: { containerId, waitId } }), ended };
 	}
 
+	/** Calls `onLines` with lines of a trace as they come: resolves when the sandbox process has ended. Nothing else can be called from then on. */
+	async trace(
+		filter: Omit<isopod.sandbox.ITrace, 'id'>,
+		onLines: (lines: readonly string[], lost: number) => void,
+	): Promise<{ readonly ended: Promise<void> }> {
+		this.onLines = onLines;
+		await this.call({ trace: filter });
+		const ended = new Promise<void>((resolve) => this.socket.once('close', () => resolve()));
+		return { ended };
+	}
+
 	close(): void {
 		this.socket.destroy();
 	}
 
 	private receive(answer: Answer): void {
+		if (answer.lines.length > 0 || answer.lost > 0) {
+			this.onLines(answer.lines, answer.lost);
+			return;
+		}
 		const waiting = this.waiting.get(answer.id);
 		if (waiting === undefined) return;
 		this.waiting.delete(answer.id);

@@ -19,6 +19,7 @@ import { isKeeper, startKeeper, tellStarted } from './keeper.js';
 import { defaultGroupPath, enterCgroup, helpers, resume } from './resources.js';
 import { defaultConfig } from './spec.js';
 import { type AttachedTerminal, ContainerTerminal, checkTerminal } from './terminal.js';
+import { Trace } from './trace.js';
 import { exitCode, waitForEnd } from './wait.js';
 
 export interface CreateOptions {
@@ -277,6 +278,8 @@ export interface RunOptions extends CreateOptions {
 	readonly detach?: boolean;
 	readonly keep?: boolean;
 	readonly stats?: boolean;
+	/** File for a trace of its calls. */
+	readonly trace?: string;
 }
 
 /** Signals that `run` passes on to the container, as runc does. */
@@ -292,13 +295,16 @@ export async function run(options: RunOptions): Promise<number> {
 	};
 	const forward = (signal: NodeJS.Signals): void => send(constants.signals[signal]);
 	for (const signal of FORWARDED) process.on(signal, forward);
+	if (options.trace !== undefined && options.detach) throw new Error('--trace goes with a run that waits: use isopod trace');
 	let created: Created | null = null;
 	let attached: AttachedTerminal | null = null;
+	let trace: Trace | null = null;
 	let isKept = options.detach ?? false;
 	try {
 		created = await createContainer(options, options.detach ?? false);
 		const { store, record, client, terminal } = created;
 		attached = terminal?.attach() ?? null;
+		if (options.trace !== undefined) trace = await Trace.begin(store.socket(id), { containerId: id }, options.trace);
 		const { started, ended } = client.start(id);
 		await started;
 		record.status = 'running';
@@ -312,6 +318,7 @@ export async function run(options: RunOptions): Promise<number> {
 		const { status, counts } = await orKilled(ended);
 		await attached?.detach();
 		attached = null;
+		await trace?.ended;
 		if (options.stats) printStats(counts);
 		return exitCode(status);
 	} catch (error) {
@@ -321,6 +328,7 @@ export async function run(options: RunOptions): Promise<number> {
 	} finally {
 		attached?.release();
 		for (const signal of FORWARDED) process.off(signal, forward);
+		trace?.close();
 		created?.client.close();
 		if (created !== null && !isKept) {
 			waitForEnd(created.record.pid, created.record.pidStart);
@@ -485,7 +493,7 @@ export function list(root: string, { format, quiet }: { readonly format: string;
 }
 
 /** runc's columns: at least 12 characters, three between two. */
-function printTable(header: readonly string[], rows: readonly (readonly string[])[]): void {
+export function printTable(header: readonly string[], rows: readonly (readonly string[])[]): void {
 	const widths = header.map((_, i) => Math.max(12, ...[header, ...rows].map((row) => row[i]!.length + 3)));
 	for (const row of [header, ...rows]) {
 		const cells = row.map((cell, i) => (i < row.length - 1 ? cell.padEnd(widths[i]!) : cell));

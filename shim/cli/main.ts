@@ -2,9 +2,11 @@ import { appendFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { checkHost } from './check.js';
 import { create, deleteContainer, type ExecOptions, exec, kill, list, ps, type RunOptions, run, spec, start, state } from './commands.js';
+import { debug } from './debug.js';
 import { demo } from './demo.js';
 import { features } from './features.js';
 import { events, pause, resume, UPDATE_OPTIONS, type UpdateOptions, update } from './resources.js';
+import { type TraceOptions, trace } from './trace.js';
 
 const VERSION = '0.1.0';
 
@@ -68,6 +70,7 @@ program
 	.addOption(new Option('--no-new-keyring').hideHelp())
 	.addOption(new Option('--no-subreaper').hideHelp())
 	.option('--stats', 'at the end, print how its system calls were answered')
+	.option('--trace <file>', 'write its trapped system calls to a file, as isopod trace does')
 	.action(async (id: string, options: Omit<RunOptions, 'root' | 'log' | 'id'>) => {
 		process.exitCode = await run({ root: root(), log: log(), id, ...options });
 	});
@@ -151,6 +154,26 @@ const updateCommand = program
 	);
 for (const { flags, description } of UPDATE_OPTIONS) updateCommand.option(flags, description);
 updateCommand.action((id: string, options: UpdateOptions) => update(root(), id, options));
+
+program
+	.command('debug <id>')
+	.description('show what a running container does: tasks, descriptors, mounts, queues, counts of calls, memory; it is not stopped')
+	.addOption(new Option('-f, --format <format>').choices(['table', 'json']).default('table'))
+	.action((id: string, options: { format: string }) => debug(root(), id, options.format));
+
+program
+	.command('trace <id>')
+	.description(
+		'show the system calls of a running container, as strace would, until it ends. Only those that the guest kernel answers are seen: native ones ' +
+			"(memory, threads, clocks, signal handlers) never reach it, and '?' stands for a result that the host gave",
+	)
+	.option('-p, --pid <pid>', 'only of this process, by its number inside of the container', collect, [])
+	.option('-e, --calls <names>', 'only these calls, by name, separated by commas', collect, [])
+	.option('-P, --path <path>', 'only calls with an argument that begins with this', collect, [])
+	.option('-o, --output <file>', 'write to a file in place of the terminal')
+	.action(async (id: string, options: TraceOptions) => {
+		process.exitCode = await trace(root(), id, options);
+	});
 
 program
 	.command('features')

@@ -41,6 +41,13 @@ export class WaitQueue {
 		return this.head === null;
 	}
 
+	/** How many wait, counted now. */
+	get length(): number {
+		let length = 0;
+		for (let entry = this.head; entry !== null; entry = entry.next) length++;
+		return length;
+	}
+
 	add(entry: WaitEntry, events = WAKE_ANY): void {
 		if (entry.queue !== null) entry.queue.remove(entry);
 		entry.queue = this;

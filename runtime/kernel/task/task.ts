@@ -1,3 +1,4 @@
+import { native } from '../../native.js';
 import { Timer } from '../event/timers.js';
 import { WAKE_ANY, WaitEntry, type Waiter, type WaitQueue } from '../event/wait-queue.js';
 import type { SharedMemory } from '../ipc/sysv/shared-memory.js';
@@ -46,6 +47,8 @@ export class Task implements Waiter {
 	attaching: { readonly segment: SharedMemory; readonly fd: number; readonly isReadOnly: boolean } | null = null;
 	/** Signals for this thread alone that are kept for a signalfd; null before the first. */
 	kept: KeptSignals | null = null;
+	/** When its call blocked first, monotonic ns; meaningless while it isn't blocked. */
+	blockedSinceNs = 0;
 	/** A continued fork or exec that isn't known to have happened yet (facts/traps.md 7, 18). */
 	continued: Continued | null = null;
 
@@ -123,6 +126,7 @@ export class Task implements Waiter {
 	/** The dispatcher's: the call returned BLOCKED. */
 	block(): void {
 		this.state = TaskState.Blocked;
+		if (this.trap.isFirstRun) this.blockedSinceNs = native.monotonicNs();
 		if (this.trap.deadlineNs >= 0 && !this.timer.isArmed) this.kernel.timers.arm(this.timer, this.trap.deadlineNs);
 	}
 
@@ -149,6 +153,11 @@ export class Task implements Waiter {
 		this.isScheduled = true;
 		this.kernel.runQueue.push(this);
 		return true;
+	}
+
+	/** Wait queues that its call stands on. */
+	get queueCount(): number {
+		return this.entryCount;
 	}
 
 	/** The dispatcher's: taken off the run queue. */

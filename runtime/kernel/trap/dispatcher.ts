@@ -16,6 +16,7 @@ import {
 	TRAP_NUMBER,
 	TRAP_TID,
 } from './records.js';
+import { Tracer, type TraceSink } from './tracer.js';
 
 /** A system call: a value >= 0, a negative errno, or BLOCKED, CONTINUE, ANSWERED. */
 export type Handler = (task: Task, trap: Task['trap']) => number;
@@ -43,7 +44,13 @@ const RESTART_CODES = { restart: -ERESTARTSYS, noHandler: -ERESTARTNOHAND, never
  */
 export class Dispatcher {
 	private readonly batch = new Int32Array(BATCH_RECORDS * RECORD_WORDS);
-	private readonly handlers: Handler[];
+	private handlers: readonly Handler[];
+	/** The same while nothing is traced. */
+	private readonly plainHandlers: readonly Handler[];
+	/** Null while nobody traces, which then costs one test a trap. */
+	private tracer: Tracer | null = null;
+	/** Traps by number. */
+	private readonly callCounts = new Float64Array(TABLE_SIZE);
 	private readonly restartCodes = new Int32Array(TABLE_SIZE).fill(-ERESTARTSYS);
 	private readonly names: string[] = [];
 	private isStopping = false;
@@ -52,13 +59,14 @@ export class Dispatcher {
 		private readonly kernel: Kernel,
 		table: readonly SyscallEntry[],
 	) {
-		this.handlers = new Array<Handler>(TABLE_SIZE).fill((task, trap) => this.missing(task, trap.number, `syscall_${trap.number}`, ENOSYS));
+		const handlers = new Array<Handler>(TABLE_SIZE).fill((task, trap) => this.missing(task, trap.number, `syscall_${trap.number}`, ENOSYS));
 		for (const entry of table) {
 			const { number, name, handler, missing = ENOSYS } = entry;
-			this.handlers[number] = handler ?? ((task) => this.missing(task, number, name, missing));
+			handlers[number] = handler ?? ((task) => this.missing(task, number, name, missing));
 			this.restartCodes[number] = RESTART_CODES[entry.restart ?? 'restart'];
 			this.names[number] = name;
 		}
+		this.handlers = this.plainHandlers = handlers;
 		native.setBatch(this.batch);
 	}
 
@@ -74,6 +82,34 @@ export class Dispatcher {
 	/** The Linux name of a call, for logs. */
 	name(number: number): string {
 		return this.names[number] ?? `syscall_${number}`;
+	}
+
+	/** How often each call has trapped, by name. */
+	counts(): Map<string, number> {
+		const counts = new Map<string, number>();
+		this.callCounts.forEach((count, number) => {
+			if (count > 0) counts.set(this.name(number), count);
+		});
+		return counts;
+	}
+
+	/** Shows calls to one more. */
+	trace(sink: TraceSink): void {
+		const tracer = this.tracer ?? new Tracer();
+		tracer.add(sink);
+		if (this.tracer !== null) return;
+		this.tracer = tracer;
+		this.handlers = this.plainHandlers.map((handler) => (task, trap) => {
+			if (trap.isFirstRun) tracer.enter(task, this.name(trap.number));
+			return handler(task, trap);
+		});
+	}
+
+	endTrace(sink: TraceSink): void {
+		this.tracer?.remove(sink);
+		if (!this.tracer?.isIdle) return;
+		this.tracer = null;
+		this.handlers = this.plainHandlers;
 	}
 
 	private turn(): void {
@@ -128,6 +164,7 @@ export class Dispatcher {
 		if (task.state === TaskState.Blocked) task.unblock();
 		if (task.continued !== null) task.settleContinued(trap.number);
 		task.group.container.counts.trapped++;
+		if (trap.number >>> 0 < TABLE_SIZE) this.callCounts[trap.number]!++;
 		this.execute(task);
 	}
 
@@ -160,6 +197,7 @@ export class Dispatcher {
 	/** Ends a trap, or leaves it blocked. */
 	finish(task: Task, result: number): void {
 		const trap = task.trap;
+		if (this.tracer !== null) this.tracer.exit(task, this.name(trap.number), result);
 		if (result === BLOCKED) {
 			task.block();
 			if (task.group.container.isPaused) this.restart(task);

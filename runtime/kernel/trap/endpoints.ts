@@ -9,6 +9,11 @@ export class Endpoints {
 	private readonly slots: (Endpoint | null)[] = [null];
 	private readonly free: number[] = [];
 
+	/** Those who have a key. */
+	get size(): number {
+		return this.slots.length - 1 - this.free.length;
+	}
+
 	/** A key for `endpoint` until `remove`. */
 	add(endpoint: Endpoint): number {
 		const key = this.free.pop() ?? this.slots.length;

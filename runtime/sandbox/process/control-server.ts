@@ -6,6 +6,8 @@ import { parseConfig, parseProcess } from '../../oci/config.js';
 import { Section } from '../../oci/section.js';
 import { type Frame, FrameReader, receiveFrames, sendFrame } from '../frames.js';
 import type { Containers } from './containers.js';
+import { inspect } from './inspect.js';
+import { TraceStream } from './trace-stream.js';
 
 const { Request, Response } = isopod.sandbox;
 type RequestMessage = InstanceType<typeof Request>;
@@ -19,6 +21,7 @@ const COMM_BYTES = 64;
  */
 export class ControlServer {
 	private connections = 0;
+	private readonly traces = new Set<TraceStream>();
 
 	constructor(
 		private readonly kernel: Kernel,
@@ -45,6 +48,11 @@ export class ControlServer {
 		native.watch(fd, key, EPOLLIN | EPOLLRDHUP);
 	}
 
+	/** The loop has ended: sends what traces have left. */
+	finish(): void {
+		for (const trace of this.traces) trace.finish();
+	}
+
 	private accept(): void {
 		for (;;) {
 			const fd = native.acceptUnix(this.listenFd);
@@ -64,13 +72,24 @@ export class ControlServer {
 			native.close(fd);
 			this.connections--;
 			isOpen = false;
+			if (trace === null) return;
+			trace.end();
+			this.traces.delete(trace);
 		};
 		let isOpen = true;
+		let trace: TraceStream | null = null;
 		const receive = (): void => {
 			let frames: Frame[] | null;
 			try {
 				frames = receiveFrames(fd, reader);
-				for (const frame of frames ?? []) this.answer(frame, (response) => isOpen && sendFrame(fd, Response.encode(response).finish()));
+				for (const frame of frames ?? []) {
+					if (trace !== null) throw new Error('a request on a connection that carries a trace');
+					this.answer(frame, (response) => isOpen && sendFrame(fd, Response.encode(response).finish()));
+					const { id, trace: wanted } = Request.decode(frame.body);
+					if (!wanted || !isOpen) continue;
+					trace = new TraceStream(this.kernel, fd, id, wanted);
+					this.traces.add(trace);
+				}
 			} catch (error) {
 				this.kernel.log('error', `Serve a front end: ${String(error)}`);
 				frames = null;
@@ -134,6 +153,12 @@ export class ControlServer {
 		}
 		if (request.pause) {
 			containers.pause(request.pause.containerId!, request.pause.isPaused ?? false);
+			return {};
+		}
+		if (request.inspect)
+			return { report: JSON.stringify(inspect(this.kernel, this.containers.get(request.inspect.containerId!).container)) };
+		if (request.trace) {
+			this.containers.get(request.trace.containerId!);
 			return {};
 		}
 		if (request.processes) return { processes: this.processes(request.processes.containerId!) };

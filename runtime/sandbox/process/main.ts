@@ -48,8 +48,9 @@ function main(): void {
 	});
 	confineProcess();
 	const lifeLine = process.env['ISOPOD_LIFE_LINE'];
-	new ControlServer(kernel, containers, CONTROL_FD, lifeLine === undefined ? null : Number(lifeLine));
+	const server = new ControlServer(kernel, containers, CONTROL_FD, lifeLine === undefined ? null : Number(lifeLine));
 	kernel.dispatcher.run();
+	server.finish();
 	process.exit(exitCode(status));
 }
 
