@@ -38,40 +38,27 @@ export function identify(kernel: Kernel, tid: number, _listener: number): Task |
 
 /** Registers the process `pid` from the fork that made it; null if `pid` is no thread group leader or no fork of ours made it (then it is killed). */
 export function registerGroup(kernel: Kernel, pid: number): ThreadGroup | null {
-	const watcher = new GroupEnd(kernel);
-	const key = kernel.endpoints.add(watcher);
-	const pidfd = native.watchEnd(pid, key, false);
-	if (pidfd < 0) {
-		kernel.endpoints.remove(key);
-		return null;
-	}
+	const watcher = GroupEnd.watch(kernel, pid);
+	if (watcher === null) return null;
 	const cookie = native.getCookie(pid);
 	const fork = kernel.forks.take(cookie);
 	if (fork === null) {
 		kernel.log('error', `Identify process ${pid}: no fork has its cookie ${cookie}; it is killed`, { pid, cookie });
-		native.unwatchEnd(pidfd);
-		kernel.endpoints.remove(key);
+		watcher.cancel();
 		native.sendSignal(pid, -1, SIGKILL);
 		return null;
 	}
 	const group = createGroup(kernel, pid, cookie, fork.inheritance);
-	group.pidfd = pidfd;
-	watcher.watch(group, key);
+	watcher.tell(group);
 	return group;
 }
 
 /** A container's first process, or an exec's, which `spawn` started with `cookie`. */
 export function registerSpawned(kernel: Kernel, pid: number, cookie: number, inheritance: Inheritance): ThreadGroup | null {
-	const watcher = new GroupEnd(kernel);
-	const key = kernel.endpoints.add(watcher);
-	const pidfd = native.watchEnd(pid, key, false);
-	if (pidfd < 0) {
-		kernel.endpoints.remove(key);
-		return null;
-	}
+	const watcher = GroupEnd.watch(kernel, pid);
+	if (watcher === null) return null;
 	const group = createGroup(kernel, pid, cookie, inheritance);
-	group.pidfd = pidfd;
-	watcher.watch(group, key);
+	watcher.tell(group);
 	return group;
 }
 
@@ -132,13 +119,35 @@ class ThreadEnd implements Endpoint {
 
 class GroupEnd implements Endpoint {
 	private group: ThreadGroup | null = null;
-	private key = 0;
+	private readonly key: number;
+	private readonly pidfd: number;
 
-	constructor(private readonly kernel: Kernel) {}
+	private constructor(
+		private readonly kernel: Kernel,
+		pid: number,
+	) {
+		this.key = kernel.endpoints.add(this);
+		this.pidfd = native.watchEnd(pid, this.key, false);
+	}
 
-	watch(group: ThreadGroup, key: number): void {
+	/** Watches a process that has no group yet; null when there is no such process, or only a thread. */
+	static watch(kernel: Kernel, pid: number): GroupEnd | null {
+		const watcher = new GroupEnd(kernel, pid);
+		if (watcher.pidfd >= 0) return watcher;
+		kernel.endpoints.remove(watcher.key);
+		return null;
+	}
+
+	/** Nobody is to be told after all. */
+	cancel(): void {
+		native.unwatchEnd(this.pidfd);
+		this.kernel.endpoints.remove(this.key);
+	}
+
+	/** The group that ends with the process. */
+	tell(group: ThreadGroup): void {
+		group.pidfd = this.pidfd;
 		this.group = group;
-		this.key = key;
 	}
 
 	onEvent(kind: number): void {

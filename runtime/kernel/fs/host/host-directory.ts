@@ -1,9 +1,8 @@
 import { native } from '../../../native.js';
-import { EINVAL, EISDIR } from '../../abi/errno.js';
-import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.js';
+import { SEEK_SET } from '../../abi/fcntl.js';
 import type { Task } from '../../task/task.js';
-import type { IoVector } from '../../trap/guest-memory.js';
-import { type DirectorySink, FileDescription } from '../../vfs/file-description.js';
+import { DirectoryDescription } from '../../vfs/directory-description.js';
+import type { DirectorySink } from '../../vfs/file-description.js';
 import type { Path } from '../../vfs/path.js';
 import type { HostInode } from './host-inode.js';
 
@@ -24,7 +23,7 @@ const D_NAME = 19;
  * host position of every `stride`th entry is remembered as two words; seeking goes to the nearest one below and passes over the rest. Going on where the
  * last call ended, which is nearly all that programs do, needs no seeking.
  */
-export class HostDirectory extends FileDescription {
+export class HostDirectory extends DirectoryDescription {
 	/** The host's descriptor for reading entries, opened by the first read; -1 before. Owned. */
 	private fd = -1;
 	/** Entries read ahead: null when none are. */
@@ -51,20 +50,10 @@ export class HostDirectory extends FileDescription {
 		this.buffer = null;
 	}
 
-	override get isSeekable(): boolean {
-		return true;
-	}
-
-	override read(_task: Task, _vector: IoVector, _position: number): number {
-		return -EISDIR;
-	}
-
 	override seek(offset: number, whence: number): number {
-		const target = whence === SEEK_SET ? offset : whence === SEEK_CUR ? this.offset + offset : -1;
-		if (target < 0) return -EINVAL;
+		const target = super.seek(offset, whence);
 		// rewinddir(3) must show what has changed, so that what was read ahead is dropped even if the position stays.
-		if (whence === SEEK_SET) this.index = -1;
-		this.offset = target;
+		if (whence === SEEK_SET && target >= 0) this.index = -1;
 		return target;
 	}
 

@@ -1,11 +1,12 @@
 import { native } from '../../../native.js';
 import { EACCES, EFBIG, EINVAL, ENXIO } from '../../abi/errno.js';
-import { O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from '../../abi/fcntl.js';
+import { O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, type SEEK_DATA, SEEK_END, type SEEK_HOLE } from '../../abi/fcntl.js';
 import { IN_ACCESS, IN_MODIFY } from '../../abi/inotify.js';
 import type { Task } from '../../task/task.js';
 import type { IoVector } from '../../trap/guest-memory.js';
-import { AT_OFFSET, FileDescription } from '../../vfs/file-description.js';
+import { AT_OFFSET } from '../../vfs/file-description.js';
 import type { Path } from '../../vfs/path.js';
+import { RegularDescription } from '../../vfs/regular-description.js';
 import type { Stat } from '../../vfs/stat.js';
 import { hasWatches, notifyDescription } from '../../vfs/watches.js';
 import { dropSetIdBits, limitFileSize } from '../write-checks.js';
@@ -17,7 +18,7 @@ export const MAX_POSITION = 2 ** 53 - 2 ** 32;
 /**
  * An open regular file of a host tree. The offset is the guest kernel's: every host call names its position, and the host's own offset is used by nobody.
  */
-export class HostFile extends FileDescription {
+export class HostFile extends RegularDescription {
 	constructor(
 		path: Path,
 		override readonly inode: HostInode,
@@ -36,9 +37,6 @@ export class HostFile extends FileDescription {
 
 	override get hostFd(): number {
 		return this.fd;
-	}
-	override get isSeekable(): boolean {
-		return true;
 	}
 
 	override read(_task: Task, vector: IoVector, position: number): number {
@@ -67,32 +65,14 @@ export class HostFile extends FileDescription {
 		return bytes;
 	}
 
-	override seek(offset: number, whence: number): number {
-		let target = offset;
-		switch (whence) {
-			case SEEK_SET:
-				break;
-			case SEEK_CUR:
-				target += this.offset;
-				break;
-			case SEEK_END: {
-				const end = native.lseek(this.fd, 0, SEEK_END);
-				if (end < 0) return end;
-				target += end;
-				break;
-			}
-			case SEEK_DATA:
-			case SEEK_HOLE:
-				if (offset < 0 || offset > MAX_POSITION) return -ENXIO;
-				target = native.lseek(this.fd, offset, whence);
-				if (target < 0) return target;
-				break;
-			default:
-				return -EINVAL;
-		}
-		if (target < 0 || target > MAX_POSITION) return -EINVAL;
-		this.offset = target;
-		return target;
+	protected override get maxPosition(): number {
+		return MAX_POSITION;
+	}
+	protected override endPosition(): number {
+		return native.lseek(this.fd, 0, SEEK_END);
+	}
+	protected override seekExtent(offset: number, whence: typeof SEEK_DATA | typeof SEEK_HOLE): number {
+		return offset < 0 || offset > MAX_POSITION ? -ENXIO : native.lseek(this.fd, offset, whence);
 	}
 
 	override stat(out: Stat): number {

@@ -1,9 +1,10 @@
-import { EINVAL, EISDIR, ENOENT } from '../../abi/errno.js';
-import { SEEK_CUR, SEEK_END, SEEK_SET } from '../../abi/fcntl.js';
+import { ENOENT } from '../../abi/errno.js';
+import { SEEK_END, SEEK_SET } from '../../abi/fcntl.js';
 import { DT_DIR, S_IFDIR } from '../../abi/stat-constants.js';
 import type { Task } from '../../task/task.js';
+import { DirectoryDescription } from '../../vfs/directory-description.js';
 import { direntType } from '../../vfs/dirent-type.js';
-import { type DirectorySink, FileDescription } from '../../vfs/file-description.js';
+import type { DirectorySink, FileDescription } from '../../vfs/file-description.js';
 import type { Inode } from '../../vfs/inode.js';
 import type { Path } from '../../vfs/path.js';
 import type { PseudoFileSystem } from './pseudo-file-system.js';
@@ -34,7 +35,7 @@ export abstract class PseudoDirectory extends PseudoInode {
 	}
 }
 
-class PseudoDirectoryDescription extends FileDescription {
+class PseudoDirectoryDescription extends DirectoryDescription {
 	constructor(
 		path: Path,
 		private readonly directory: PseudoDirectory,
@@ -43,20 +44,9 @@ class PseudoDirectoryDescription extends FileDescription {
 		super(path, directory, flags);
 	}
 
-	override get isSeekable(): boolean {
-		return true;
-	}
-
-	override read(): number {
-		return -EISDIR;
-	}
-
+	/** Unlike other directories: SEEK_END counts from 0 as SEEK_SET does. */
 	override seek(offset: number, whence: number): number {
-		const base = whence === SEEK_SET || whence === SEEK_END ? 0 : whence === SEEK_CUR ? this.offset : Number.NaN;
-		const to = base + offset;
-		if (!(to >= 0)) return -EINVAL;
-		this.offset = to;
-		return to;
+		return super.seek(offset, whence === SEEK_END ? SEEK_SET : whence);
 	}
 
 	override readDirectory(task: Task, sink: DirectorySink): number {

@@ -1,36 +1,20 @@
-import { EINVAL, EISDIR, ENOENT } from '../../abi/errno.js';
-import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.js';
+import { ENOENT } from '../../abi/errno.js';
 import { DT_DIR } from '../../abi/stat-constants.js';
 import type { Task } from '../../task/task.js';
-import type { IoVector } from '../../trap/guest-memory.js';
+import { DirectoryDescription } from '../../vfs/directory-description.js';
 import { direntType } from '../../vfs/dirent-type.js';
-import { type DirectorySink, FileDescription } from '../../vfs/file-description.js';
+import type { DirectorySink } from '../../vfs/file-description.js';
 import type { Path } from '../../vfs/path.js';
 import type { TmpDirectory } from './tmp-directory.js';
 
 /** An open directory of a tmpfs. Its offset is the cookie of the entry that was read last: 0 for none, 1 for ".", 2 for "..". */
-export class TmpDirectoryDescription extends FileDescription {
+export class TmpDirectoryDescription extends DirectoryDescription {
 	constructor(
 		path: Path,
 		override readonly inode: TmpDirectory,
 		flags: number,
 	) {
 		super(path, inode, flags);
-	}
-
-	override get isSeekable(): boolean {
-		return true;
-	}
-
-	override read(_task: Task, _vector: IoVector, _position: number): number {
-		return -EISDIR;
-	}
-
-	override seek(offset: number, whence: number): number {
-		const target = whence === SEEK_SET ? offset : whence === SEEK_CUR ? this.offset + offset : -1;
-		if (target < 0) return -EINVAL;
-		this.offset = target;
-		return target;
 	}
 
 	override sync(): number {

@@ -1,16 +1,17 @@
 import { EACCES, EINVAL, EPERM } from '../../abi/errno.js';
-import { F_ADD_SEALS, F_GET_SEALS, O_ACCMODE, O_WRONLY, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from '../../abi/fcntl.js';
+import { F_ADD_SEALS, F_GET_SEALS, O_ACCMODE, O_WRONLY, type SEEK_DATA, type SEEK_HOLE } from '../../abi/fcntl.js';
 import { IN_ACCESS, IN_MODIFY } from '../../abi/inotify.js';
 import type { Task } from '../../task/task.js';
 import type { IoVector } from '../../trap/guest-memory.js';
-import { AT_OFFSET, FileDescription } from '../../vfs/file-description.js';
+import { AT_OFFSET } from '../../vfs/file-description.js';
 import type { Path } from '../../vfs/path.js';
 import { hasWatches, notifyDescription } from '../../vfs/watches.js';
+import { RegularDescription } from '../../vfs/regular-description.js';
 import { dropSetIdBits, limitFileSize } from '../write-checks.js';
 import { MAX_FILE_BYTES, type TmpRegular } from './tmp-regular.js';
 
 /** An open regular file of a tmpfs. */
-export class TmpFile extends FileDescription {
+export class TmpFile extends RegularDescription {
 	constructor(
 		path: Path,
 		override readonly inode: TmpRegular,
@@ -22,10 +23,6 @@ export class TmpFile extends FileDescription {
 
 	protected override close(): void {
 		this.inode.closed();
-	}
-
-	override get isSeekable(): boolean {
-		return true;
 	}
 
 	/** For reading only: who writes must do so by `write`, which counts pages. */
@@ -54,28 +51,14 @@ export class TmpFile extends FileDescription {
 		return bytes;
 	}
 
-	override seek(offset: number, whence: number): number {
-		let target = offset;
-		switch (whence) {
-			case SEEK_SET:
-				break;
-			case SEEK_CUR:
-				target += this.offset;
-				break;
-			case SEEK_END:
-				target += this.inode.sizeBytes;
-				break;
-			case SEEK_DATA:
-			case SEEK_HOLE:
-				target = this.inode.seekExtent(offset, whence);
-				if (target < 0) return target;
-				break;
-			default:
-				return -EINVAL;
-		}
-		if (target < 0 || target > MAX_FILE_BYTES) return -EINVAL;
-		this.offset = target;
-		return target;
+	protected override get maxPosition(): number {
+		return MAX_FILE_BYTES;
+	}
+	protected override endPosition(): number {
+		return this.inode.sizeBytes;
+	}
+	protected override seekExtent(offset: number, whence: typeof SEEK_DATA | typeof SEEK_HOLE): number {
+		return this.inode.seekExtent(offset, whence);
 	}
 
 	override truncate(lengthBytes: number): number {
