@@ -1,7 +1,10 @@
 /** What `isopod debug` is told of a container and its sandbox process. */
 export interface SandboxReport {
+	/** The first ones: how many there are in all is told beside. */
 	readonly tasks: readonly TaskReport[];
+	readonly threadCount: number;
 	readonly descriptors: readonly DescriptorReport[];
+	readonly descriptorCount: number;
 	readonly mounts: readonly MountReport[];
 	readonly queues: QueueReport;
 	/** Traps by call, the most frequent first; of all containers of the sandbox process. */

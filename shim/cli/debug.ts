@@ -22,9 +22,9 @@ export async function debug(root: string, id: string, format: string): Promise<v
 	}
 }
 
-function print({ tasks, descriptors, mounts, queues, calls, memory }: SandboxReport): void {
+function print({ tasks, threadCount, descriptors, descriptorCount, mounts, queues, calls, memory }: SandboxReport): void {
 	section(
-		'Tasks',
+		tasks.length < threadCount ? `Tasks (${tasks.length} of ${threadCount})` : 'Tasks',
 		['PID', 'TID', 'SANDBOX-TID', 'NAME', 'STATE', 'SINCE', 'ENDS-IN', 'QUEUES', 'CALL'],
 		tasks.map((task) => [
 			`${task.pid}`,
@@ -39,7 +39,7 @@ function print({ tasks, descriptors, mounts, queues, calls, memory }: SandboxRep
 		]),
 	);
 	section(
-		'Descriptors',
+		descriptors.length < descriptorCount ? `Descriptors (${descriptors.length} of ${descriptorCount})` : 'Descriptors',
 		['PID', 'FD', 'ACCESS', 'OFFSET', 'WAITERS', 'TARGET'],
 		descriptors.map(({ pid, fd, access, offset, waiters, target }) => [
 			`${pid}`,

@@ -53,6 +53,18 @@ test('debug shows tasks, descriptors, mounts, queues, counts and memory, and sto
 	t.match(bench.isopod(['debug', 'c1']), { code: 1, stderr: /container does not exist/ });
 });
 
+test('debug of a container with more than a report holds tells how many there are', async (t, bench) => {
+	const open =
+		'i=10; while [ $i -lt 250 ]; do eval "exec $i</etc/passwd"; i=$((i+1)); done; n=0; while [ $n -lt 10 ]; do sleep 1000 & n=$((n+1)); done';
+	bench.configure(['sh', '-c', `${open}; echo ready; sleep 1000`]);
+	const run = bench.start(['run', 'c1']);
+	await printed(run, 'ready');
+	const { descriptors, descriptorCount } = JSON.parse(bench.isopod(['debug', '--format', 'json', 'c1']).stdout) as SandboxReport;
+	t.ok(descriptorCount > 2000);
+	t.ok(descriptors.length > 0 && descriptors.length < descriptorCount);
+	t.match(bench.isopod(['debug', 'c1']).stdout, /\nDescriptors \(\d+ of \d+\)\n/);
+});
+
 test('run --trace writes the calls of a program with arguments, results and times', (t, bench) => {
 	bench.configure(['sh', '-c', 'cat /etc/passwd /etc/nope; ls "/t\n\x1b[31m"; mkdir /tmp/\u00fc; exit 3']);
 	t.match(bench.isopod(['run', '--trace', 'calls', 'c1']), { code: 3 });

@@ -86,7 +86,7 @@ export class ControlServer {
 					if (trace !== null) throw new Error('a request on a connection that carries a trace');
 					this.answer(frame, (response) => isOpen && sendFrame(fd, Response.encode(response).finish()));
 					const { id, trace: wanted } = Request.decode(frame.body);
-					if (!wanted || !isOpen) continue;
+					if (!wanted || !isOpen || !this.kernel.containers.has(wanted.containerId ?? '')) continue;
 					trace = new TraceStream(this.kernel, fd, id, wanted);
 					this.traces.add(trace);
 				}
@@ -155,8 +155,7 @@ export class ControlServer {
 			containers.pause(request.pause.containerId!, request.pause.isPaused ?? false);
 			return {};
 		}
-		if (request.inspect)
-			return { report: JSON.stringify(inspect(this.kernel, this.containers.get(request.inspect.containerId!).container)) };
+		if (request.inspect) return { report: inspect(this.kernel, this.containers.get(request.inspect.containerId!).container) };
 		if (request.trace) {
 			this.containers.get(request.trace.containerId!);
 			return {};

@@ -8,9 +8,11 @@ import { linkText, mountpointText } from '../../kernel/vfs/path-text.js';
 import { native } from '../../native.js';
 import type { DescriptorReport, MemoryReport, MountReport, QueueReport, SandboxReport, TaskReport } from '../report.js';
 
-/** Descriptors that a report has at most: a guest may have a million, and the report is made within the loop. */
-const MAX_DESCRIPTORS = 4096;
-const MAX_TASKS = 4096;
+/** What a report has at most: a guest may have a million descriptors, and the report is made within the loop. */
+const MAX_DESCRIPTORS = 1024;
+const MAX_TASKS = 1024;
+/** Characters of a report: it must fit into the connection's buffer, as nobody waits for its reader. */
+const MAX_REPORT = 65536;
 const NS_PER_MS = 1e6;
 const COMM_BYTES = 64;
 const STATES = {
@@ -20,13 +22,25 @@ const STATES = {
 	[TaskState.Dead]: 'running',
 } as const;
 
-/** A container of a living sandbox process, as it is between two traps. */
-export function inspect(kernel: Kernel, container: Container): SandboxReport {
+/** A SandboxReport as JSON: a container of a living sandbox process, as it is between two traps. What is too long loses tasks and descriptors from behind. */
+export function inspect(kernel: Kernel, container: Container): string {
+	const whole = reportOn(kernel, container);
+	for (let share = 1; ; share /= 2) {
+		const tasks = whole.tasks.slice(0, whole.tasks.length * share);
+		const descriptors = whole.descriptors.slice(0, whole.descriptors.length * share);
+		const text = JSON.stringify({ ...whole, tasks, descriptors });
+		if (text.length <= MAX_REPORT || tasks.length + descriptors.length === 0) return text;
+	}
+}
+
+function reportOn(kernel: Kernel, container: Container): SandboxReport {
 	const nowNs = native.monotonicNs();
 	const calls = [...kernel.dispatcher.counts()].map(([name, count]) => ({ name, count }));
 	return {
 		tasks: tasks(kernel, container, nowNs),
 		descriptors: descriptors(container),
+		threadCount: [...container.groups.values()].reduce((sum, group) => sum + group.tasks.size, 0),
+		descriptorCount: [...container.groups.values()].reduce((sum, group) => sum + group.files.used, 0),
 		mounts: mounts(container),
 		queues: queues(kernel, nowNs),
 		calls: calls.sort((left, right) => right.count - left.count),
