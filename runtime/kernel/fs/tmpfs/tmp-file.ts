@@ -5,8 +5,8 @@ import type { Task } from '../../task/task.js';
 import type { IoVector } from '../../trap/guest-memory.js';
 import { AT_OFFSET } from '../../vfs/file-description.js';
 import type { Path } from '../../vfs/path.js';
-import { hasWatches, notifyDescription } from '../../vfs/watches.js';
 import { RegularDescription } from '../../vfs/regular-description.js';
+import { hasWatches, notifyDescription } from '../../vfs/watches.js';
 import { dropSetIdBits, limitFileSize } from '../write-checks.js';
 import { MAX_FILE_BYTES, type TmpRegular } from './tmp-regular.js';
 
