@@ -31,6 +31,8 @@ static void settle(void) { usleep(30000); }
 static void show(const char *what, int fd, size_t size) {
 	unsigned char bytes[70000];
 	settle();
+	// On a busy machine that takes longer.
+	poll(&(struct pollfd){fd, POLLIN, 0}, 1, 40);
 	errno = 0;
 	long n = read(fd, bytes, size);
 	printf("%s: %ld %s ", what, n, n < 0 ? strerrorname_np(errno) : "");
