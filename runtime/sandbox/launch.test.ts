@@ -199,6 +199,8 @@ test('a state folder that is full or read-only is named', (t, broken, way) => {
 	writeFileSync(join(broken.state, '.fill'), Buffer.alloc(16384));
 	t.match(broken.isopod(way), { code: 1, stderr: /Save the container's state in .*c1: .*ENOSPC/ });
 	rmSync(join(broken.state, '.fill'));
+	// No sandbox process has its log open any more.
+	t.notOk(broken.leftovers().some((name) => /^\d+$/.test(name)));
 	execFileSync('mount', ['-o', 'remount,ro', broken.state]);
 	t.match(broken.isopod(way), { code: 1, stderr: /Make the container's folder: EROFS.*state/ });
 });
