@@ -96,13 +96,7 @@ export class StateStore {
 	}
 
 	list(): ContainerRecord[] {
-		let names: string[];
-		try {
-			names = readdirSync(this.root);
-		} catch {
-			return [];
-		}
-		return names
+		return this.names()
 			.filter((name) => !name.startsWith('.'))
 			.flatMap((name) => {
 				try {
@@ -113,8 +107,9 @@ export class StateStore {
 			});
 	}
 
-	/** Forgets a container: its range of ids and its folder. */
+	/** Forgets a container, its range of ids and its folder, and what starts left that were killed before they had a container. */
 	remove(id: string): void {
+		for (const name of this.names()) if (EARLY.test(name)) this.isAbandoned(name);
 		// The range goes first: what is left of a container whose removal was interrupted can be removed again.
 		for (const slot of this.slots()) if (this.slotOwner(slot) === id) rmSync(join(this.root, SLOTS, slot), { force: true });
 		rmSync(this.folder(id), { recursive: true, force: true });
@@ -149,6 +144,14 @@ export class StateStore {
 		renameSync(`${link}.new`, link);
 	}
 
+	private names(): string[] {
+		try {
+			return readdirSync(this.root);
+		} catch {
+			return [];
+		}
+	}
+
 	private slots(): string[] {
 		try {
 			return readdirSync(join(this.root, SLOTS));
@@ -157,10 +160,11 @@ export class StateStore {
 		}
 	}
 
-	/** The folder of a start that was killed before its container had a record (native/front): it goes. */
+	/** The folder of a start that was killed before its container had a record (native/front): it goes, its range of ids first. */
 	private isAbandoned(owner: string): boolean {
-		const pid = Number(/^\.early-(\d+)$/.exec(owner)?.[1] ?? 0);
+		const pid = Number(EARLY.exec(owner)?.[1] ?? 0);
 		if (pid === 0 || processStart(pid) !== '') return false;
+		for (const slot of this.slots()) if (this.slotOwner(slot) === owner) rmSync(join(this.root, SLOTS, slot), { force: true });
 		rmSync(join(this.root, owner), { recursive: true, force: true });
 		return true;
 	}
@@ -190,13 +194,19 @@ function makeFolder(path: string): void {
 
 export const SLOTS = '.ids';
 const CONFIG = 'config.json';
+/** The folder of a start by native/front, with its pid. */
+const EARLY = /^\.early-(\d+)$/;
 
-/** Field 22 of /proc/PID/stat; "" when there is no such process, or only its zombie. */
+/**
+ * Field 22 of /proc/PID/stat; "" when there is no such process, or only its zombie. One whose first thread has ended is there until the last has:
+ * it is that one that ends the rest of a PID namespace.
+ */
 export function processStart(pid: number): string {
 	try {
 		const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
 		const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-		return fields[0] === 'Z' || fields[0] === 'X' ? '' : fields[19]!;
+		const isEnding = fields[0] === 'Z' || fields[0] === 'X';
+		return isEnding && Number(fields[17]) <= 1 ? '' : fields[19]!;
 	} catch {
 		return '';
 	}

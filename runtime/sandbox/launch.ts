@@ -38,6 +38,7 @@ export function sandboxFiles(root: string): string[] {
 
 /**
  * Starts a sandbox process: the launcher makes its world, Node runs the bundle in it, and it listens on `socketPath`.
+ * It ends with this process if it has no container by then, so that none is left of a start that is killed before the record names it.
  * Its own words go to `logPath`. `files` are what its root has: tests put another program in the bundle's place, to look around from inside.
  * Throws HostError with what the launcher said.
  */
@@ -54,18 +55,22 @@ export function launchSandbox(
 		...['--id-base', `${idBase(idSlot)}`],
 		...files.flatMap((file) => ['--file', file]),
 		...['--loader', join(root, 'native/build/isopod-loader')],
-		...['--fd', '3:3', '--fd', '4:1', '--fd', '4:2', '--report-fd', '1'],
-		...['--env', 'ISOPOD_ADDON=/isopod.node'],
+		...['--fd', '3:3', '--fd', '4:1', '--fd', '4:2', '--fd', '5:4', '--report-fd', '1'],
+		...['--env', 'ISOPOD_ADDON=/isopod.node', '--env', 'ISOPOD_LIFE_LINE=4'],
 		...(networkNamespace === null ? [] : ['--netns', networkNamespace]),
 		...['--', '/node', '--max-semi-space-size=1', '/sandbox-start.cjs'],
 	];
 	const listenFd = native.listenUnix(socketPath);
 	if (listenFd < 0) throw HostError.errno(`Listen on ${socketPath}`, -listenFd);
+	const lifeLine = new Int32Array(2);
 	let result: SpawnSyncReturns<string>;
 	try {
 		const logFd = openLog(logPath);
-		result = spawnSync(launcher, args, { stdio: ['ignore', 'pipe', 'pipe', listenFd, logFd], encoding: 'utf8' });
+		const error = native.pipe(lifeLine);
+		if (error < 0) throw HostError.errno('Make a pipe', -error);
+		result = spawnSync(launcher, args, { stdio: ['ignore', 'pipe', 'pipe', listenFd, logFd, lifeLine[0]!], encoding: 'utf8' });
 		closeSync(logFd);
+		native.close(lifeLine[0]!);
 	} finally {
 		native.close(listenFd);
 	}

@@ -543,8 +543,10 @@ export function deleteContainer(root: string, id: string, force: boolean): void 
 	try {
 		record = store.load(id);
 	} catch (error) {
-		if (force && error instanceof Error && error.message.startsWith('container does not exist')) return;
-		throw error;
+		if (!force || !(error instanceof Error && error.message.startsWith('container does not exist'))) throw error;
+		// A folder without a record, or what native/front left before there was a folder: it has no sandbox process and no control group yet, or no more.
+		store.remove(id);
+		return;
 	}
 	// What was made and never started has nothing to lose: as in runc.
 	if ((record.status === 'running' || record.status === 'paused') && !force) {
