@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -48,6 +49,33 @@ static void tmpfile_calls(void) {
 	printf(" rdonly %ld creat %ld file %ld none %ld\n", r(open("d", O_TMPFILE | O_RDONLY, 0600)), r(open("d", O_TMPFILE | O_CREAT | O_RDWR, 0600)),
 	       (touch("f", "x"), r(open("f", O_TMPFILE | O_RDWR, 0600))), r(open("nothing", O_TMPFILE | O_RDWR, 0600)));
 	close(fd);
+}
+
+static volatile int size_signals;
+static void on_size_signal(int number) {
+	(void)number;
+	size_signals++;
+}
+
+/* What makes a file longer without writing obeys RLIMIT_FSIZE too. */
+static void size_limit(void) {
+	struct rlimit old, limit;
+	getrlimit(RLIMIT_FSIZE, &old);
+	limit = old;
+	limit.rlim_cur = 8192;
+	signal(SIGXFSZ, on_size_signal);
+	int fd = open("limited", O_RDWR | O_CREAT | O_TRUNC, 0600);
+	ftruncate(fd, 16384);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	printf("limit: fallocate %ld %d", r(fallocate(fd, 0, 8192, 4096)), size_signals);
+	printf(" ftruncate within %ld %d", r(ftruncate(fd, 12288)), size_signals);
+	printf(" beyond %ld %d", r(ftruncate(fd, 12289)), size_signals);
+	printf(" truncate %ld %d", r(truncate("limited", 20000)), size_signals);
+	printf(" fallocate beyond %ld %d\n", r(fallocate(fd, 0, 8192, 8192)), size_signals);
+	setrlimit(RLIMIT_FSIZE, &old);
+	signal(SIGXFSZ, SIG_DFL);
+	close(fd);
+	unlink("limited");
 }
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char **)a, *(char **)b); }
@@ -230,6 +258,7 @@ int main(int argc, char **argv) {
 	umask(022);
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
 	tmpfile_calls();
+	size_limit();
 	xattr_calls();
 	statx_calls();
 	openat2_calls();

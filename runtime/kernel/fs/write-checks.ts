@@ -6,6 +6,7 @@ import { S_ISGID, S_ISUID, S_IXGRP } from '../abi/stat-constants.js';
 import { hasCapability } from '../task/credentials.js';
 import type { Task } from '../task/task.js';
 import type { Inode } from '../vfs/inode.js';
+import { sharedStat } from '../vfs/stat.js';
 
 /**
  * How many of `length` bytes may be written at `position`: fewer than asked for at the task's file size limit, -EFBIG and SIGXFSZ beyond it
@@ -15,6 +16,16 @@ export function limitFileSize(task: Task, position: number, length: number): num
 	const limit = task.group.limits.soft[RLIMIT_FSIZE]!;
 	if (position + length <= limit || length === 0) return length;
 	if (position < limit) return limit - position;
+	task.kernel.signals.sendToThread(task, SIGXFSZ);
+	return -EFBIG;
+}
+
+/** Whether a call other than a write may make a file `newSize` bytes long: 0, or -EFBIG and SIGXFSZ beyond the limit; Linux: inode_newsize_ok. */
+export function checkNewSize(task: Task, inode: Inode, newSize: number): number {
+	if (newSize <= task.group.limits.soft[RLIMIT_FSIZE]!) return 0;
+	const error = inode.stat(sharedStat);
+	if (error < 0) return error;
+	if (newSize <= sharedStat.sizeBytes) return 0;
 	task.kernel.signals.sendToThread(task, SIGXFSZ);
 	return -EFBIG;
 }

@@ -2,6 +2,7 @@ import { EBADF, EFBIG, EINVAL, EISDIR, ENODEV, EOPNOTSUPP, ESPIPE } from '../abi
 import { AT_FDCWD, O_APPEND, O_NONBLOCK, O_PATH } from '../abi/fcntl.js';
 import { IN_ACCESS, IN_MODIFY } from '../abi/inotify.js';
 import { S_IFBLK, S_IFIFO } from '../abi/stat-constants.js';
+import { checkNewSize } from '../fs/write-checks.js';
 import type { Task } from '../task/task.js';
 import { copyOut, ioVector, scratch, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
@@ -173,6 +174,8 @@ export function sysFtruncate(task: Task, trap: Trap): number {
 	if (description === null) return -EBADF;
 	if (!description.inode.isRegular || !description.isWritable) return (description.flags & O_PATH) !== 0 ? -EBADF : -EINVAL;
 	if (length > Number.MAX_SAFE_INTEGER) return -EFBIG;
+	const tooBig = checkNewSize(task, description.inode, length);
+	if (tooBig < 0) return tooBig;
 	const error = description.truncate(length);
 	if (error >= 0 && hasWatches()) notifyDescription(description, IN_MODIFY);
 	return error;
@@ -191,6 +194,8 @@ export function sysTruncate(task: Task, trap: Trap): number {
 	const denied = checkPermission(inode, MAY_WRITE, task.credentials) || checkWritable(path);
 	if (denied < 0) return denied;
 	if (length > Number.MAX_SAFE_INTEGER) return -EFBIG;
+	const tooBig = checkNewSize(task, inode, length);
+	if (tooBig < 0) return tooBig;
 	const result = inode.truncate(length);
 	if (result >= 0 && hasWatches()) notifyPath(path, IN_MODIFY);
 	return result;
@@ -214,6 +219,8 @@ export function sysFallocate(task: Task, trap: Trap): number {
 	if (description.inode.isDirectory) return -EISDIR;
 	if (!description.inode.isRegular) return description.inode.type === S_IFIFO ? -ESPIPE : -ENODEV;
 	if (offset + length > Number.MAX_SAFE_INTEGER) return -EFBIG;
+	const tooBig = (mode & FALLOC_FL_KEEP_SIZE) === 0 ? checkNewSize(task, description.inode, offset + length) : 0;
+	if (tooBig < 0) return tooBig;
 	const error = description.fallocate(mode, offset, length);
 	if (error >= 0 && hasWatches()) notifyDescription(description, IN_MODIFY);
 	return error;
