@@ -183,6 +183,8 @@ export class Dispatcher {
 		let result: number;
 		try {
 			result = (this.handlers[trap.number] ?? this.handlers[TABLE_SIZE - 1]!)(task, trap);
+			// The addon refuses any other value, outside of this try: it would end the sandbox process.
+			if (!Number.isSafeInteger(result)) throw new RangeError(`a handler may not give ${result}`);
 		} catch (error) {
 			this.kernel.log('error', `Handle ${this.name(trap.number)}: ${String(error)}`, {
 				call: trap.number,
