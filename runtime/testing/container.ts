@@ -84,7 +84,7 @@ interface SpecFile {
 }
 
 /** The path of a tree of `.isopod/rootfs`. */
-export function rootfsPath(name: 'base' | 'full'): string {
+export function rootfsPath(name: 'base' | 'full' | 'stress'): string {
 	return join(checkoutRoot, '.isopod/rootfs', name);
 }
 

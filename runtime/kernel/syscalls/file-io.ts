@@ -141,7 +141,13 @@ export function sysLseek(task: Task, trap: Trap): number {
 	const description = task.file(trap.int(0));
 	if (description === null || (description.flags & O_PATH) !== 0) return -EBADF;
 	const whence = trap.uint(2);
-	return whence > 4 ? -EINVAL : description.seek(trap.long(1), whence);
+	if (whence > 4) return -EINVAL;
+	const before = description.offset;
+	const offset = description.seek(trap.long(1), whence);
+	if (offset <= Number.MAX_SAFE_INTEGER) return offset;
+	// As beyond a file system's largest file: numbers here are exact up to 2^53.
+	description.offset = before;
+	return -EINVAL;
 }
 
 /** fsync(2). */
