@@ -5,6 +5,7 @@ import { SI_TKILL, SIGCONT, SIGKILL, SIGRTMAX, SIGSTOP } from '../abi/signal-num
 import { hasSignalFds } from '../event/signalfd.js';
 import { CONTINUE } from '../task/blocked.js';
 import { hasCapability } from '../task/credentials.js';
+import { SignalWatch } from '../task/signal-watch.js';
 import { type Task, TaskState } from '../task/task.js';
 import type { ThreadGroup } from '../task/thread-group.js';
 import { copyIn, copyOutInt, scratchView } from '../trap/guest-memory.js';
@@ -16,6 +17,9 @@ const SIGACTION_FLAGS = 8;
 const SIGINFO_CODE = 8;
 const SIGINFO_VALUE = 24;
 const SA_RESTART = 0x1000_0000;
+/** The C library's own, which signal(7) leaves out: pthread_cancel(3), and setuid(2) and its like of all threads, nptl(7). */
+const SIGCANCEL = 32;
+const SIGSETXID = 33;
 
 /**
  * rt_sigaction(2) of SIGCHLD; the others are native. The host ends a trap that nobody has received yet when a signal comes, with EINTR unless the handler
@@ -99,6 +103,13 @@ function sendToThread(task: Task, tgid: number, tid: number, signal: number): nu
 	if (denied < 0) return denied;
 	if (target !== undefined && hasSignalFds() && task.kernel.signals.keep(group, target, signal, task)) return 0;
 	if (target === task || (target === undefined && group === task.group)) return CONTINUE;
+	if (group === task.group && (signal === SIGCANCEL || signal === SIGSETXID)) {
+		// The host's own siginfo has the right si_pid: without it, C libraries take the signal for a stranger's, and who sent it waits for ever.
+		group.signalsSent++;
+		target!.signalWatch ??= new SignalWatch(target!);
+		target!.signalWatch.start();
+		return CONTINUE;
+	}
 	return sendToThreadOf(task, group, outside, signal);
 }
 

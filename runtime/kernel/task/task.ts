@@ -10,6 +10,7 @@ import { BLOCKED } from './blocked.js';
 import type { Credentials } from './credentials.js';
 import type { FileSystemContext } from './file-system-context.js';
 import type { KeptSignals } from './kept-signals.js';
+import type { SignalWatch } from './signal-watch.js';
 import type { ThreadGroup } from './thread-group.js';
 
 /** What a task is doing, as far as the guest kernel knows. */
@@ -49,6 +50,8 @@ export class Task implements Waiter {
 	kept: KeptSignals | null = null;
 	/** When its call blocked first, monotonic ns; meaningless while it isn't blocked. */
 	blockedSinceNs = 0;
+	/** Looks for a signal that another thread of its process sends; null before the first. */
+	signalWatch: SignalWatch | null = null;
 	/** A continued fork or exec that isn't known to have happened yet (facts/traps.md 7, 18). */
 	continued: Continued | null = null;
 
