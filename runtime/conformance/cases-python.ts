@@ -106,6 +106,14 @@ a, b = socket.socketpair(); r, w = os.pipe(); socket.send_fds(a, [b'fd'], [w]); 
 a.setblocking(False)
 try: a.recv(1)
 except OSError as e: print(e)`,
+	// glibc signals every thread, and each has to find the process's own id in what it gets.
+	setgroups: `import os, threading, time
+r, w = os.pipe(); os.close(0)
+threads = [threading.Thread(target=os.read, args=(r, 1)), threading.Thread(target=time.sleep, args=(1,))]
+for t in threads: t.start()
+time.sleep(.1)
+for i in range(3): os.setgroups([i]); print(os.getgroups(), *(open(f'/proc/self/task/{t.native_id}/status').read().split('Groups:')[1].split()[0] for t in threads))
+os.write(w, b'x'); [t.join() for t in threads]`,
 };
 
 export const pythonCases: readonly ConformanceCase[] = Object.entries(scripts).map(([name, script]) => ({

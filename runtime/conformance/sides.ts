@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { checkoutRoot, rootfsPath, runContainer } from '../testing/container.js';
+import { type ContainerResult, checkoutRoot, rootfsPath, runContainer, type TreeName } from '../testing/container.js';
 
 /** How one case ended. */
 export interface CaseResult {
@@ -42,12 +42,13 @@ export async function runInChroot(
 	folder: string,
 	mode: 'ro' | 'rw',
 	args: readonly string[],
+	tree: TreeName = 'full',
 ): Promise<{ status: number; stdout: Buffer; stderr: Buffer }> {
 	const point = mkdtempSync(join(tmpdir(), 'isopod-host-'));
 	try {
 		return await new Promise((resolve, reject) => {
 			const unshare = ['-mpfuin', '--kill-child', '--propagation', 'private'];
-			const script = ['sh', join(conformanceFolder, 'host.sh'), rootfsPath('full'), folder, point, mode];
+			const script = ['sh', join(conformanceFolder, 'host.sh'), rootfsPath(tree), folder, point, mode];
 			const child = spawn('unshare', [...unshare, ...script, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
 			const stdout: Buffer[] = [];
 			const stderr: Buffer[] = [];
@@ -63,10 +64,17 @@ export async function runInChroot(
 
 /** Runs `files` in a container. `folder` is mounted on /mnt. */
 export async function runInGuest(folder: string, files: readonly string[], caseSeconds: number, timeoutMs: number): Promise<SideResult> {
-	const result = await runContainer({
-		root: rootfsPath('full'),
+	const result = await runProgramInGuest(folder, driverArguments(files, caseSeconds), 'full', timeoutMs);
+	const end = result.hasTimedOut ? 'killed at its time limit' : `status ${result.status}`;
+	return { cases: parseResults(result.stdout), note: `${end}\n${result.stderr.toString()}${result.log.slice(-4000)}` };
+}
+
+/** Runs one program in a container on a tree, with `folder` on /mnt. */
+export function runProgramInGuest(folder: string, args: readonly string[], tree: TreeName, timeoutMs: number): Promise<ContainerResult> {
+	return runContainer({
+		root: rootfsPath(tree),
 		isReadonly: true,
-		args: driverArguments(files, caseSeconds),
+		args,
 		env: environment,
 		mounts: [
 			{ destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['mode=1777'] },
@@ -74,8 +82,6 @@ export async function runInGuest(folder: string, files: readonly string[], caseS
 		],
 		timeoutMs,
 	});
-	const end = result.hasTimedOut ? 'killed at its time limit' : `status ${result.status}`;
-	return { cases: parseResults(result.stdout), note: `${end}\n${result.stderr.toString()}${result.log.slice(-4000)}` };
 }
 
 /** Reads what the driver wrote. A result that breaks off is left out. */

@@ -83,8 +83,11 @@ interface SpecFile {
 	linux: { namespaces: { type: string; path?: string }[] };
 }
 
+/** A tree of scripts/packages.json. */
+export type TreeName = 'base' | 'full' | 'python' | 'stress';
+
 /** The path of a tree of `.isopod/rootfs`. */
-export function rootfsPath(name: 'base' | 'full' | 'stress'): string {
+export function rootfsPath(name: TreeName): string {
 	return join(checkoutRoot, '.isopod/rootfs', name);
 }
 
