@@ -6,7 +6,7 @@ import { checkStepCount, runChecks } from './check.mjs';
 import { setUp, setUpStepCount } from './setup.mjs';
 import { main, showFailure } from './steps.mjs';
 
-const rootfsNames = ['base', 'full', 'stress', 'python'];
+const rootfsNames = ['base', 'full', 'python'];
 const args = process.argv.slice(2);
 const isWhole = args.every((arg) => arg.startsWith('-'));
 
