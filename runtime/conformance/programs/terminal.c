@@ -240,7 +240,13 @@ static void packets(void) {
 
 static volatile int caught[65];
 static void note(int signal) { caught[signal]++; }
+static int hasCaught(void) {
+	for (int i = 1; i < 65; i++) if (caught[i]) return 1;
+	return 0;
+}
 static void showCaught(const char *what) {
+	// On a busy machine a signal takes its time; a sleep that it ends is short.
+	for (int i = 0; i < 20 && !hasCaught(); i++) usleep(20000);
 	settle();
 	printf("%s:", what);
 	for (int i = 1; i < 65; i++) if (caught[i]) printf(" %s", sigabbrev_np(i));
