@@ -241,8 +241,9 @@ int64_t Wait(double timeout_ns) {
     CloseListener(place - 1);
   }
   // A completion may be older than a trap of the same task that was received just now.
+  const size_t before_completions = count;
   if ((has_completions || waiter.trap_count > 0) && PutCompletions(&count, room, EventKind::kLent) &&
-      PutCompletions(&count, room, EventKind::kInterrupted)) {
+      PutCompletions(&count, room, EventKind::kInterrupted) && (has_completions || count > before_completions)) {
     SettleCompletions();
   }
   for (size_t i = 0; i < waiter.ready_count; i++) {
