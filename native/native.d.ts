@@ -416,6 +416,8 @@ export declare function confine(rules: Uint32Array, defaultErrno: number): numbe
 export declare function monotonicNs(): number;
 /** clock_gettime(`clock`): `[seconds, nanoseconds]`. */
 export declare function clockGetTime(clock: number, out: Float64Array): number;
+/** flock(2) with LOCK_EX: waits. The lock ends with the descriptor. */
+export declare function lockExclusive(fd: number): number;
 export declare function setCloseOnExec(fd: number, isOn: boolean): number;
 export declare function setDumpable(isDumpable: boolean): number;
 

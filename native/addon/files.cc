@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -405,6 +406,15 @@ int64_t SetCloseOnExec(Arguments& arguments) {
   return arguments.ok() ? ResultOf(fcntl(fd, F_SETFD, is_on ? FD_CLOEXEC : 0)) : 0;
 }
 
+int64_t LockExclusive(Arguments& arguments) {
+  const int fd = arguments.Int32(0);
+  if (!arguments.ok()) return 0;
+  int result;
+  do result = flock(fd, LOCK_EX);
+  while (result == -1 && errno == EINTR);
+  return ResultOf(result);
+}
+
 // How many bytes a request moves, or 0 for one that the sandbox never makes.
 size_t IoctlSize(uint32_t request) {
   constexpr size_t kKernelTermiosSize = 36;
@@ -489,6 +499,7 @@ constexpr Export kExports[] = {
     {"openPty", Numeric<OpenPty>},
     {"setNonBlocking", Numeric<SetNonBlocking>},
     {"setCloseOnExec", Numeric<SetCloseOnExec>},
+    {"lockExclusive", Numeric<LockExclusive>},
     {"ioctl", Numeric<IoCtl>},
     {"pollNow", Numeric<PollNow>},
     {"fchdirRoot", Numeric<FChDirRoot>},

@@ -1,6 +1,7 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import t from 'tap';
 import { type ContainerRecord, idBase, processStart, StateStore } from './state.js';
 
@@ -60,4 +61,40 @@ t.test('no two containers have one range of ids; a removed one gives its own bac
 	containers.remove('never');
 	t.strictSame(readdirSync(containers.root), ['.ids']);
 	t.strictSame(readdirSync(join(containers.root, '.ids')), []);
+});
+
+/** Takes slots for containers of its own, leaves stale ones behind, and tells when one that it has becomes another's. */
+const RIVAL = `
+import { mkdirSync, readlinkSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+const { StateStore } = await import(process.argv[2]);
+const [, , , root, name] = process.argv;
+const store = new StateStore(root);
+for (let i = 0; i < 150; i++) {
+	const id = name + '-' + i;
+	mkdirSync(join(root, id), { recursive: true });
+	const slot = store.takeSlot(id);
+	for (let look = 0; look < 5; look++) {
+		if (readlinkSync(join(root, '.ids', String(slot))) !== join('..', id)) throw new Error('slot ' + slot + ' of ' + id + ' is taken');
+	}
+	// Every other one ends as an interrupted removal does.
+	if (i % 2) rmSync(join(root, id), { recursive: true });
+	else store.remove(id);
+}
+`;
+
+t.test('of rivals that clear up the same stale slots none loses the one that it has', async (t) => {
+	const { root } = store(t);
+	const script = join(root, '.rival.mjs');
+	mkdirSync(root, { recursive: true });
+	writeFileSync(script, RIVAL);
+	const state = new URL('./state.js', import.meta.url).href;
+	const env = { ...process.env, ISOPOD_ADDON: resolve('build/Release/isopod.node') };
+	const rivals = [1, 2, 3, 4].map(
+		(n) =>
+			new Promise((done) => {
+				execFile(process.execPath, [script, state, root, `r${n}`], { env }, (error, _, stderr) => done(error === null ? '' : stderr));
+			}),
+	);
+	t.strictSame(await Promise.all(rivals), ['', '', '', '']);
 });

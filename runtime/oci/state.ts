@@ -1,6 +1,19 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+	closeSync,
+	existsSync,
+	mkdirSync,
+	openSync,
+	readdirSync,
+	readFileSync,
+	readlinkSync,
+	renameSync,
+	rmSync,
+	symlinkSync,
+	writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { HostError } from '../host-error.js';
+import { native } from '../native.js';
 import { Cgroup } from './cgroup/cgroup.js';
 
 /** What is on disk about a container: enough for any later command to find it. */
@@ -109,9 +122,11 @@ export class StateStore {
 
 	/** Forgets a container, its range of ids and its folder, and what starts left that were killed before they had a container. */
 	remove(id: string): void {
-		for (const name of this.names()) if (EARLY.test(name)) this.isAbandoned(name);
-		// The range goes first: what is left of a container whose removal was interrupted can be removed again.
-		for (const slot of this.slots()) if (this.slotOwner(slot) === id) rmSync(join(this.root, SLOTS, slot), { force: true });
+		this.withSlots(() => {
+			for (const name of this.names()) if (EARLY.test(name)) this.isAbandoned(name);
+			// The range goes first: what is left of a container whose removal was interrupted can be removed again.
+			for (const slot of this.slots()) if (this.slotOwner(slot) === id) rmSync(join(this.root, SLOTS, slot), { force: true });
+		});
 		rmSync(this.folder(id), { recursive: true, force: true });
 	}
 
@@ -121,6 +136,10 @@ export class StateStore {
 	 */
 	takeSlot(id: string): number {
 		mkdirSync(join(this.root, SLOTS), { recursive: true, mode: 0o700 });
+		return this.withSlots(() => this.takeFreeSlot(id));
+	}
+
+	private takeFreeSlot(id: string): number {
 		const used = new Set(this.slots());
 		for (let slot = 0; slot < MAX_SLOTS; slot++) {
 			const owner = used.has(`${slot}`) ? this.slotOwner(`${slot}`) : null;
@@ -142,6 +161,23 @@ export class StateStore {
 		const link = join(this.root, SLOTS, `${slot}`);
 		symlinkSync(join('..', id), `${link}.new`);
 		renameSync(`${link}.new`, link);
+	}
+
+	/**
+	 * Looks at slots and removes some, alone: of two that saw the same stale slot, the later one would remove what a third has taken meanwhile, and two pods
+	 * would share host ids. (Making a slot needs no lock: it is one step, and fails where there is one.)
+	 */
+	private withSlots<T>(action: () => T): T {
+		const folder = join(this.root, SLOTS);
+		if (!existsSync(folder)) return action();
+		const fd = openSync(folder, 'r');
+		try {
+			const error = native.lockExclusive(fd);
+			if (error < 0) throw HostError.errno(`Lock ${folder}`, -error);
+			return action();
+		} finally {
+			closeSync(fd);
+		}
 	}
 
 	private names(): string[] {
