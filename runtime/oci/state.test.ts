@@ -70,15 +70,15 @@ import { join, resolve } from 'node:path';
 const { StateStore } = await import(process.argv[2]);
 const [, , , root, name] = process.argv;
 const store = new StateStore(root);
-for (let i = 0; i < 150; i++) {
+for (let i = 0; i < 1200; i++) {
 	const id = name + '-' + i;
 	mkdirSync(join(root, id), { recursive: true });
 	const slot = store.takeSlot(id);
 	for (let look = 0; look < 5; look++) {
 		if (readlinkSync(join(root, '.ids', String(slot))) !== join('..', id)) throw new Error('slot ' + slot + ' of ' + id + ' is taken');
 	}
-	// Every other one ends as an interrupted removal does.
-	if (i % 2) rmSync(join(root, id), { recursive: true });
+	// Most end as an interrupted removal does.
+	if (i % 8) rmSync(join(root, id), { recursive: true });
 	else store.remove(id);
 }
 `;
