@@ -57,7 +57,7 @@ const both: Readonly<Record<string, string>> = {
 		'i=0; while [ $i -lt 100 ]; do /bin/true & i=$((i+1)); done; wait; echo $?; i=0; while [ $i -lt 50 ]; do (exit $i); i=$((i+1)); done; echo $?',
 	'deep-subshells': 'f() { [ $1 -eq 0 ] && echo bottom || (f $(($1-1))); }; f 25',
 	fifo: 'mkfifo p; (cat p >got) & echo through >p; wait; cat got; (sleep 0.1; echo late >p) & read x <p; echo $x; wait',
-	'fifo-many': 'mkfifo p; for i in 1 2 3 4; do seq $i 10 >p & done; sort -n <p | md5sum | wc -c; wait',
+	'fifo-many': 'mkfifo p; { for i in 1 2 3 4; do seq $i 10 & done; wait; } >p & sort -n <p | md5sum; wait',
 	'dev-files':
 		'echo x >/dev/null; head -c 3 /dev/zero | od -c; echo err >/dev/stderr; echo out >/dev/stdout; echo in | cat /dev/stdin; echo fd | cat /dev/fd/0; echo x >/dev/full; echo $?; head -c 8 /dev/urandom | wc -c',
 	proc: 'readlink /proc/self/exe; cat /proc/self/comm; tr "\\0" " " </proc/self/cmdline; echo; test "$(readlink /proc/$$/cwd)" = "$(pwd)"; echo $?; grep -c . /proc/self/status >/dev/null; echo $?; cat /proc/$$/nothing 2>/dev/null; echo $?; ls -d /proc/self/fd',
