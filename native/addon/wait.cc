@@ -9,7 +9,9 @@
 // The pidfds are apart because of an order: a parent that traps after it saw its child's end must not be dispatched
 // before that end. A child's pidfd is readable before the parent can know, and the parent traps after that, so whoever
 // receives traps first and asks for the ends afterwards has them all. The second set answers that question completely,
-// however many other things are ready.
+// however many other things are ready. The poll has answered it for traps that were there when it looked at their
+// listener, because it looks at the set last; a listener's ids count up by one, so that the successor of the last trap
+// that was received is known to have been there.
 
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -77,6 +79,8 @@ struct Waiter {
   // What the wait polls: the listeners, with their keys beside them, and the set in the entry behind the last one.
   std::array<pollfd, kMaximumListeners + 1> polled;
   std::array<int32_t, kMaximumListeners> polled_keys;
+  // Of the last trap that was received from it.
+  std::array<uint64_t, kMaximumListeners> last_ids;
   size_t listener_count = 0;
 };
 
@@ -115,10 +119,14 @@ int Poll(double timeout_ns) {
 }
 
 // Receives one trap. It may have vanished since the listener was readable (its task was killed): that is no error.
-void Receive(int32_t key, int fd) {
+// True when another may have come in its place since then.
+bool Receive(size_t place) {
+  const int32_t key = waiter.polled_keys[place];
   struct seccomp_notif notification;
   std::memset(&notification, 0, sizeof(notification));
-  if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &notification) == -1) return;
+  if (ioctl(waiter.polled[place].fd, SECCOMP_IOCTL_NOTIF_RECV, &notification) == -1) return false;
+  const bool is_successor = notification.id == waiter.last_ids[place] + 1;
+  waiter.last_ids[place] = notification.id;
   TrapRecord& record = waiter.traps[waiter.trap_count++];
   record.kind = static_cast<int32_t>(EventKind::kTrap);
   record.listener = key;
@@ -127,14 +135,18 @@ void Receive(int32_t key, int fd) {
   record.number = notification.data.nr;
   record.instruction_pointer = notification.data.instruction_pointer;
   std::copy_n(notification.data.args, 6, record.args);
+  return !is_successor;
 }
 
 // Receives one trap of each listener that was ready. Whether there are more is asked with everything else, when these
-// are answered: to ask each time costs every trap as much as a call of its own.
-void ReceiveAll(size_t maximum) {
+// are answered: to ask each time costs every trap as much as a call of its own. True when one may have come after the
+// poll.
+bool ReceiveAll(size_t maximum) {
+  bool is_late = false;
   for (size_t i = 0; i < waiter.listener_count && waiter.trap_count < maximum; i++) {
-    if ((waiter.polled[i].revents & POLLIN) != 0) Receive(waiter.polled_keys[i], waiter.polled[i].fd);
+    if ((waiter.polled[i].revents & POLLIN) != 0 && Receive(i)) is_late = true;
   }
+  return is_late;
 }
 
 // Takes a listener out of what is polled, by its place there, and closes it.
@@ -145,6 +157,7 @@ void CloseListener(size_t place) {
   waiter.listener_count--;
   waiter.polled[place] = waiter.polled[waiter.listener_count];
   waiter.polled_keys[place] = waiter.polled_keys[waiter.listener_count];
+  waiter.last_ids[place] = waiter.last_ids[waiter.listener_count];
 }
 
 // Writes one record without arguments.
@@ -193,6 +206,8 @@ void LookIntoSet(bool* has_ends, bool* has_completions) {
   // What an edge-triggered watch reports is reported once, so no more is asked for than the batch has room for.
   const size_t wanted = std::min<size_t>(waiter.batch_capacity - kReservedRecords, kEventsPerWait);
   const int found = epoll_wait(waiter.set, events, static_cast<int>(wanted), 0);
+  // The ends may be among what had no room.
+  if (found == static_cast<int>(wanted)) *has_ends = true;
   for (int i = 0; i < found; i++) {
     const uint64_t tag = events[i].data.u64;
     switch (SourceOf(tag)) {
@@ -222,7 +237,7 @@ int64_t Wait(double timeout_ns) {
   if (ready == 0 && waiter.trap_count == 0) return 0;
 
   // The traps come first, whatever else is ready.
-  ReceiveAll(std::min(waiter.batch_capacity - kReservedRecords, kTrapCapacity));
+  const bool is_late = ReceiveAll(std::min(waiter.batch_capacity - kReservedRecords, kTrapCapacity));
 
   bool has_ends = false;
   bool has_completions = false;
@@ -233,7 +248,7 @@ int64_t Wait(double timeout_ns) {
   bool are_ends_left = false;
   // Ends and completions can stay where they are; what was reported once has its room kept.
   const size_t room = waiter.batch_capacity - waiter.ready_count;
-  if (has_ends || waiter.trap_count > 0) are_ends_left = PutEnds(&count, room);
+  if (has_ends || is_late) are_ends_left = PutEnds(&count, room);
   for (size_t place = waiter.listener_count; place > 0 && count < room; place--) {
     const pollfd& polled = waiter.polled[place - 1];
     if ((polled.revents & (POLLIN | POLLHUP)) != POLLHUP) continue;
@@ -427,6 +442,7 @@ int AddListener(int32_t key, int fd) {
   // The woken guest runs on the CPU of whoever answers, which more than halves a round trip; hosts before 6.6 refuse.
   ioctl(fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
   waiter.polled[waiter.listener_count] = {fd, POLLIN, 0};
+  waiter.last_ids[waiter.listener_count] = 0;
   waiter.polled_keys[waiter.listener_count++] = key;
   waiter.listeners[static_cast<size_t>(key)] = owned.Release() + 1;
   return 0;
