@@ -49,7 +49,7 @@ async function measure(workload: Workload): Promise<Row> {
 	const samples = new Map<Side, number[]>(sides.map((side) => [side, []]));
 	for (let round = 0; round < roundCount; round++) {
 		for (const side of sides) {
-			const isLeftOut = side.name === 'host' ? workload.kind === 'memory' : workload.name === 'notify';
+			const isLeftOut = side.name === 'host' ? workload.kind === 'memory' : workload.kind === 'floor';
 			if (isLeftOut || row.failures[side.name] !== undefined) continue;
 			const sample = await measureOnce(workload, side);
 			if (typeof sample === 'string') row.failures[side.name] = sample;

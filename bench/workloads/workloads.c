@@ -183,9 +183,10 @@ static uint64_t run_cpu(long count) {
   return now_ns() - start;
 }
 
-/* The floor of the notification lane: a child whose getppid is answered by this process, with nothing between. Host
- * only. */
-static uint64_t run_notify(long count) {
+/* The floor of the notification lane: `run` in a child whose `calls` (two at most) are answered by this process, with
+ * nothing between. Host only. */
+static uint64_t under_notification(uint64_t (*run)(long count), long count, const int calls[2], uint32_t flags,
+                                   long traps) {
   int results[2], channel[2];
   check(pipe(results) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, channel) == 0, "pipe");
   pid_t child = fork();
@@ -193,7 +194,8 @@ static uint64_t run_notify(long count) {
   if (child == 0) {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[0], 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[1], 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -212,9 +214,9 @@ static uint64_t run_notify(long count) {
     memcpy(CMSG_DATA(header), &listener, sizeof(int));
     check(sendmsg(channel[1], &message, 0) == 1, "sendmsg");
     close(listener);
-    uint64_t total = run_getppid(count);
+    uint64_t total = run(count);
     check(write(results[1], &total, sizeof(total)) == sizeof(total), "write");
-    _exit(0);
+    syscall(SYS_exit, 0);
   }
   char data, control[CMSG_SPACE(sizeof(int))];
   struct iovec vector = {.iov_base = &data, .iov_len = 1};
@@ -224,16 +226,26 @@ static uint64_t run_notify(long count) {
   int listener;
   memcpy(&listener, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
   ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
-  for (long i = 0; i < count; i++) {
+  for (long i = 0; i < traps; i++) {
     struct seccomp_notif request = {0};
     check(ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &request) == 0, "receive");
-    struct seccomp_notif_resp response = {.id = request.id};
+    struct seccomp_notif_resp response = {.id = request.id, .flags = flags};
     check(ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response) == 0, "send");
   }
   uint64_t total;
   check(read(results[0], &total, sizeof(total)) == sizeof(total), "read");
   waitpid(child, NULL, 0);
   return total;
+}
+
+static uint64_t run_notify(long count) {
+  return under_notification(run_getppid, count, (const int[2]){SYS_getppid, SYS_getppid}, 0, count);
+}
+
+/* The two calls that a guest kernel must see of it: it must know each process, and each end. */
+static uint64_t run_notify_fork(long count) {
+  return under_notification(run_fork, count, (const int[2]){SYS_clone, SYS_exit_group},
+                            SECCOMP_USER_NOTIF_FLAG_CONTINUE, 2 * count);
 }
 
 /* Shows that it runs, and then waits to be measured. */
@@ -253,10 +265,12 @@ static const struct workload {
   const char* name;
   uint64_t (*run)(long count);
 } workloads[] = {
-    {"getppid", run_getppid}, {"umask", run_umask},   {"read", run_read},   {"write", run_write},
-    {"pread", run_pread},     {"open", run_open},     {"stat", run_stat},   {"pipe", run_pipe},
-    {"fork", run_fork},       {"exec", run_exec},     {"fault", run_fault}, {"thread", run_thread},
-    {"cpu", run_cpu},         {"notify", run_notify}, {"idle", run_idle},   {"exit", run_exit},
+    {"getppid", run_getppid}, {"umask", run_umask},   {"read", run_read},
+    {"write", run_write},     {"pread", run_pread},   {"open", run_open},
+    {"stat", run_stat},       {"pipe", run_pipe},     {"fork", run_fork},
+    {"exec", run_exec},       {"fault", run_fault},   {"thread", run_thread},
+    {"cpu", run_cpu},         {"notify", run_notify}, {"notify-fork", run_notify_fork},
+    {"idle", run_idle},       {"exit", run_exit},
 };
 
 int main(int argc, char** argv) {
