@@ -1,7 +1,8 @@
-import { native } from '../native.js';
 import { IpcNamespace } from './ipc/sysv/ipc-namespace.js';
 import type { Kernel } from './kernel.js';
+import { PidNamespace } from './task/pid-namespace.js';
 import type { ThreadGroup } from './task/thread-group.js';
+import type { UtsNamespace } from './uts-namespace.js';
 import type { MountNamespace } from './vfs/mount.js';
 import { Path } from './vfs/path.js';
 
@@ -15,31 +16,32 @@ export interface CallCounts {
 }
 
 /**
- * A container: an init process and its descendants in a PID namespace, mount namespace and UTS namespace of their own.
+ * A container: a first process and its descendants, with mounts of their own. The other namespaces are its own, or those of the pod's first container.
+ * (The network is the pod's, always.)
  */
 export class Container {
-	/** Processes alive, by pid (the sandbox process's view). */
+	/** Its processes alive, by pid (the sandbox process's view). */
 	readonly groups = new Map<number, ThreadGroup>();
+	/** Its first process: the container ends with it. Number 1 where the PID namespace is its own. */
 	init: ThreadGroup | null = null;
-	/** The container's PID namespace; -1 before its first process. Owned. */
-	pidNamespaceFd = -1;
 	/** Where its devpts is mounted: the root of what names its terminals; null without one. */
 	devpts: Path | null = null;
 	/** init's wait status once it ended; null while it lives. */
 	exitStatus: number | null = null;
+	/** Called when its last process has ended. */
+	onEmpty: (() => void) | null = null;
 	/** The host is freezing its processes: none may stay in a blocked call (facts/traps.md 5). */
 	isPaused = false;
-	/** System V objects and POSIX queues of its processes. */
-	readonly ipc = new IpcNamespace();
 	readonly counts: CallCounts = { trapped: 0, continued: 0, lent: 0, missing: new Map() };
 
 	constructor(
 		readonly kernel: Kernel,
 		readonly id: string,
 		readonly mounts: MountNamespace,
-		/** uname(2) nodename, sethostname(2). */
-		public hostname: string,
-		public domainname: string,
+		readonly uts: UtsNamespace,
+		/** System V objects and POSIX queues of its processes. */
+		readonly ipc = new IpcNamespace(),
+		readonly pids = new PidNamespace(),
 	) {}
 
 	/** The root of the container's tree. */
@@ -47,33 +49,29 @@ export class Container {
 		return new Path(this.mounts.root, this.mounts.root.root);
 	}
 
-	/** init has ended: the host kills the rest of the PID namespace. */
-	initEnded(status: number): void {
-		this.exitStatus = status;
+	/** Are its processes alone in their PID namespace? */
+	get hasOwnPids(): boolean {
+		return this.pids.init === this.init;
 	}
 
 	/** Nobody lives in it any more: gives back what it holds of the host, its trees above all, which its file systems own. */
 	dispose(): void {
 		for (const fs of new Set([...this.mounts.all()].map((mount) => mount.fs))) fs.dispose();
-		if (this.pidNamespaceFd >= 0) native.close(this.pidNamespaceFd);
-		this.pidNamespaceFd = -1;
+		if (this.hasOwnPids) this.pids.dispose();
 	}
 
 	/** A pid or tid as the container's processes see it; 0 if the host doesn't know it (gone, or outside). */
 	insideId(id: number, isThread = false): number {
-		const inside = native.translatePid(this.pidNamespaceFd, id, isThread, true);
-		return Math.max(0, inside);
+		return this.pids.insideId(id, isThread);
 	}
 
 	/** The sandbox process's id of a guest's pid or tid; 0 if there is none. */
 	outsideId(id: number, isThread = false): number {
-		if (id <= 0) return 0;
-		const outside = native.translatePid(this.pidNamespaceFd, id, isThread, false);
-		return Math.max(0, outside);
+		return this.pids.outsideId(id, isThread);
 	}
 
 	/** The process with the guest's pid `id`, or null. */
 	groupByInsideId(id: number): ThreadGroup | null {
-		return this.groups.get(this.outsideId(id)) ?? null;
+		return this.pids.groups.get(this.outsideId(id)) ?? null;
 	}
 }

@@ -113,6 +113,8 @@ export interface Config {
 		readonly cgroupsPath: string;
 		readonly resources: Resources;
 		readonly devices: readonly DeviceConfig[];
+		/** Namespaces of its pod to join, by path. */
+		readonly joined: Readonly<Partial<Record<SharedNamespace, string>>>;
 		/** Of the container's network namespace: "net.…" and value. */
 		readonly sysctl: Readonly<Record<string, string>>;
 		readonly seccomp: SeccompProfile | null;
@@ -285,11 +287,20 @@ function parseSize(text: string, name: string): number {
 /** Namespaces that every container has of its own, those of them too that are not listed: none is ever the host's. */
 const OWN_NAMESPACES = new Set(['pid', 'ipc', 'uts', 'mount', 'cgroup', 'network']);
 
+/** Of the namespaces of the pod's first container, the ones that another may join: by a path below /proc/PID/ns of the sandbox process. */
+export const SHARED_NAMESPACES = ['ipc', 'uts', 'pid'] as const;
+export type SharedNamespace = (typeof SHARED_NAMESPACES)[number];
+
+function isShared(type: string): type is SharedNamespace {
+	return (SHARED_NAMESPACES as readonly string[]).includes(type);
+}
+
 /** A container's mounts are its own, so that nothing comes in or goes out. */
 const ROOT_PROPAGATION = new Set(['', 'private', 'rprivate', 'slave', 'rslave']);
 
 function parseLinux(linux: Section): Config['linux'] {
 	let networkNamespace: string | null = null;
+	const joined: Partial<Record<SharedNamespace, string>> = {};
 	const types = new Set<string>();
 	for (const namespace of linux.sections('namespaces')) {
 		const type = namespace.string('type');
@@ -297,8 +308,11 @@ function parseLinux(linux: Section): Config['linux'] {
 		types.add(type);
 		const path = namespace.string('path', '');
 		if (!OWN_NAMESPACES.has(type)) throw new ConfigError(namespace.name('type'), `a ${type} namespace is not honoured`);
-		if (path !== '' && type !== 'network') throw new ConfigError(namespace.name('path'), `joining a ${type} namespace is not honoured`);
-		if (path !== '') networkNamespace = path;
+		if (path !== '' && !isAbsolute(path))
+			throw new ConfigError(namespace.name('path'), `want an absolute path, got ${JSON.stringify(path)}`);
+		if (path !== '' && type === 'network') networkNamespace = path;
+		else if (path !== '' && isShared(type)) joined[type] = path;
+		else if (path !== '') throw new ConfigError(namespace.name('path'), `joining a ${type} namespace is not honoured`);
 		namespace.end();
 	}
 	const maskedPaths = linux.list('maskedPaths');
@@ -326,6 +340,7 @@ function parseLinux(linux: Section): Config['linux'] {
 	}
 	const result = {
 		networkNamespace,
+		joined,
 		maskedPaths,
 		readonlyPaths,
 		cgroupsPath,

@@ -20,6 +20,8 @@ import { Cgroup } from './cgroup/cgroup.js';
 export interface ContainerRecord {
 	readonly ociVersion: string;
 	readonly id: string;
+	/** The pod's first container, in whose folder the sandbox process's socket is: itself, or the one that it joined. */
+	readonly sandboxId: string;
 	readonly bundle: string;
 	readonly rootfs: string;
 	readonly created: string;
@@ -30,6 +32,9 @@ export interface ContainerRecord {
 	pid: number;
 	/** Its start time (field 22 of /proc/PID/stat): tells it from a later process with its number. */
 	pidStart: string;
+	/** Its first program and that one's start time, for a container that joined another's sandbox; 0 before it runs. */
+	initPid: number;
+	initStart: string;
 	/** Which range of host ids is its own; see `idBase`. */
 	idSlot: number;
 	/** Of its control group, as `Cgroup.at` takes it; null while it has none. */
@@ -57,8 +62,9 @@ export class StateStore {
 			throw new Error(`invalid container ID format: ${JSON.stringify(id)}: want letters, digits, "_", "+", "-" and "."`);
 		return join(this.root, id);
 	}
-	socket(id: string): string {
-		return join(this.folder(id), 'control.sock');
+	/** Of the sandbox process whose first container is `sandboxId`. */
+	socket(sandboxId: string): string {
+		return join(this.folder(sandboxId), 'control.sock');
 	}
 
 	/** Makes the container's folder: of two that try the same id one wins. Throws when the id is in use. `config` is config.json's text. */
@@ -103,6 +109,7 @@ export class StateStore {
 		}
 		const record = JSON.parse(text) as ContainerRecord;
 		if (record.pid > 0 && processStart(record.pid) !== record.pidStart) record.status = 'stopped';
+		else if (record.initPid > 0 && processStart(record.initPid) !== record.initStart) record.status = 'stopped';
 		else if (record.status === 'running' && record.cgroupsPath !== null && Cgroup.at(record.cgroupsPath).isFrozen())
 			record.status = 'paused';
 		return record;

@@ -19,11 +19,15 @@ export class SandboxClient {
 	private onLines: (lines: readonly string[], lost: number) => void = () => {};
 	private readonly socket: Socket;
 
+	/** Resolves when the sandbox process has ended, or `close` was called. */
+	readonly gone: Promise<void>;
+
 	private constructor(private readonly fd: number) {
 		this.socket = new Socket({ fd, readable: true, writable: false });
 		this.socket.on('data', (bytes) => {
 			for (const { body } of this.reader.push(bytes)) this.receive(Response.decode(body));
 		});
+		this.gone = new Promise((resolve) => this.socket.once('close', () => resolve()));
 		const gone = (): void => this.fail(new SandboxGone('the sandbox process has ended'));
 		this.socket.on('error', gone);
 		this.socket.on('close', gone);
@@ -65,8 +69,7 @@ export class SandboxClient {
 	): Promise<{ readonly ended: Promise<void> }> {
 		this.onLines = onLines;
 		await this.call({ trace: filter });
-		const ended = new Promise<void>((resolve) => this.socket.once('close', () => resolve()));
-		return { ended };
+		return { ended: this.gone };
 	}
 
 	close(): void {

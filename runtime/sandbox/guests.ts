@@ -60,8 +60,3 @@ function commandLine(pid: number): string {
 		return '';
 	}
 }
-
-/** The host's pid of the guest that a sandbox process calls `outsidePid`; 0 when it has ended. */
-export function hostPid(sandboxPid: number, outsidePid: number): number {
-	return guestProcesses(sandboxPid).find((guest) => guest.outsidePid === outsidePid)?.pid ?? 0;
-}

@@ -1,26 +1,21 @@
 import { spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync, fstatSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { constants, userInfo } from 'node:os';
+import { constants } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
-import { HostError } from '../../runtime/host-error.js';
 import { native } from '../../runtime/native.js';
-import { Cgroup } from '../../runtime/oci/cgroup/cgroup.js';
 import { type Config, ConfigError, parseConfig, parseProcess } from '../../runtime/oci/config.js';
-import { type Hooks, runHooks } from '../../runtime/oci/hooks.js';
-import { hasResources } from '../../runtime/oci/resources.js';
 import { Section } from '../../runtime/oci/section.js';
-import { type ContainerRecord, processStart, StateStore } from '../../runtime/oci/state.js';
-import { setNetworkSysctls } from '../../runtime/oci/sysctl.js';
-import { type Answer, SandboxClient, SandboxGone } from '../../runtime/sandbox/client.js';
-import { adoptEarly } from '../../runtime/sandbox/early.js';
-import { guestProcesses, hostPid } from '../../runtime/sandbox/guests.js';
-import { launchSandbox, openTrees, sealRoot } from '../../runtime/sandbox/launch.js';
+import { type ContainerRecord, StateStore } from '../../runtime/oci/state.js';
+import { destroyContainer, type GuestExit, GuestSandbox } from '../../runtime/sandbox/guest-sandbox.js';
+import { type GuestProcess, guestProcesses } from '../../runtime/sandbox/guests.js';
+import { sandboxOf } from '../../runtime/sandbox/pod.js';
+import type { ContainerSpec } from '../../runtime/sandbox/sandbox.js';
+import { killSandbox, waitForEnd } from '../../runtime/sandbox/sandbox-process.js';
 import { isKeeper, startKeeper, tellStarted } from './keeper.js';
-import { defaultGroupPath, enterCgroup, helpers, resume } from './resources.js';
 import { defaultConfig } from './spec.js';
 import { type AttachedTerminal, ContainerTerminal, checkTerminal } from './terminal.js';
 import { Trace } from './trace.js';
-import { exitCode, waitForEnd } from './wait.js';
 
 export interface CreateOptions {
 	readonly root: string;
@@ -63,17 +58,16 @@ function readConfig(bundle: string, hasTerminal: boolean): { readonly config: Co
 }
 
 interface Created {
-	readonly store: StateStore;
+	readonly sandbox: GuestSandbox;
 	readonly record: ContainerRecord;
-	readonly client: SandboxClient;
 	/** What of the program's terminal is here; null without one, or when its master was handed over. */
 	readonly terminal: ContainerTerminal | null;
 }
 
 /** `isopod create`: leaves nothing behind when it fails. */
 export async function create(options: CreateOptions): Promise<void> {
-	const { client } = await createContainer(options, true);
-	client.close();
+	const { sandbox } = await createContainer(options, true);
+	sandbox.close();
 }
 
 async function createContainer(
@@ -87,114 +81,42 @@ async function createContainer(
 	const rootfs = isAbsolute(config.root.path) ? config.root.path : join(bundle, config.root.path);
 	if (!statSync(rootfs, { throwIfNoEntry: false })?.isDirectory()) throw new ConfigError('root.path', `${rootfs} is no directory`);
 	const store = new StateStore(root);
-	const record: ContainerRecord = {
-		ociVersion: config.ociVersion,
-		id,
-		bundle,
-		rootfs,
-		created: new Date().toISOString(),
-		owner: userInfo().username,
-		annotations: config.annotations,
-		status: 'creating',
-		pid: 0,
-		pidStart: '',
-		idSlot: -1,
-		cgroupsPath: groupPath(config, id),
-	};
-	store.create(record, text);
-	let client: SandboxClient | null = null;
-	const fds: number[] = [];
-	let terminal: ContainerTerminal | null = null;
-	try {
-		const early = config.linux.networkNamespace === null && log === undefined ? adoptEarly(store, id) : null;
-		if (early === null) {
-			Object.assign(record, { idSlot: store.takeSlot(id) });
-			store.save(record);
-			const logPath = log ?? join(store.folder(id), 'sandbox.log');
-			Object.assign(record, launchSandbox(store.socket(id), logPath, record.idSlot, config.linux.networkNamespace));
-		} else {
-			Object.assign(record, early);
-		}
-		store.save(record);
-		if (Object.keys(config.linux.sysctl).length > 0) applySysctls(config, record.pid);
-		fds.push(...openTrees(config, rootfs, bundle, record.pid));
-		terminal = hasTerminal ? ContainerTerminal.open(config.process) : null;
-		if (terminal === null) for (const fd of [0, 1, 2]) fds.push(stdioDescriptor(fd));
-		client = SandboxClient.connect(store.socket(id));
-		await client.call({ create: { containerId: id, config: text } }, terminal === null ? fds : [...fds, ...terminal.stdio]);
+	const terminal = hasTerminal ? ContainerTerminal.open(config.process) : null;
+	const streams = terminal === null ? [0, 1, 2].map(stdioDescriptor) : [];
+	const onBuilt = (): void => {
 		terminal?.closeSlave();
 		if (consoleSocket !== undefined) terminal?.sendTo(consoleSocket);
-		sealRoot(config, fds[0]!);
-		if (record.cgroupsPath !== null) await enterCgroup(client, record, Cgroup.at(record.cgroupsPath), config.linux.resources);
-		setOomScore(record.pid, config.process.oomScoreAdj);
-		for (const point of ['prestart', 'createRuntime', 'createContainer'] as const) runHooks(config.hooks, point, hookState(record));
-		record.status = 'created';
-		store.save(record);
+	};
+	let sandbox: GuestSandbox | null = null;
+	try {
+		const spec: ContainerSpec = { id, bundle, rootfs, config, text, stdio: terminal?.stdio ?? streams, onBuilt };
+		sandbox = await createIn(store, spec, sandboxOf(config.annotations, id), log);
+		const record = store.load(id);
 		if (pidFile !== undefined) writePid(pidFile, record.pid);
-		if (consoleSocket === undefined) return { store, record, client, terminal };
+		if (consoleSocket === undefined) return { sandbox, record, terminal };
 		terminal?.close();
-		return { store, record, client, terminal: null };
+		return { sandbox, record, terminal: null };
 	} catch (error) {
-		client?.close();
 		terminal?.close();
-		const why = record.pid > 0 ? lastWords(log ?? join(store.folder(id), 'sandbox.log')) : '';
-		destroy(store, record);
-		if (error instanceof Error && why !== '') error.message += `\n${why}`;
+		await sandbox?.delete(id);
+		sandbox?.close();
 		throw error;
 	} finally {
-		for (const fd of fds) native.close(fd);
+		for (const fd of streams) native.close(fd);
 	}
 }
 
-/** What a hook reads: the state of the runtime specification. */
-function hookState({ ociVersion, id, status, pid, bundle, annotations }: ContainerRecord): object {
-	return { ociVersion, id, status, pid, bundle, annotations };
-}
-
-/** Runs hooks whose failure changes nothing any more: it is told. */
-function runLateHooks(store: StateStore, record: ContainerRecord, point: 'poststart' | 'poststop'): void {
-	let hooks: Hooks;
+/** Makes a container: the first of a pod, or one that joins the pod's sandbox. */
+async function createIn(store: StateStore, spec: ContainerSpec, sandboxId: string, log: string | undefined): Promise<GuestSandbox> {
+	if (sandboxId === spec.id) return GuestSandbox.make(store, spec, log);
+	const sandbox = GuestSandbox.open(store, sandboxId);
 	try {
-		({ hooks } = parseConfig(store.config(record.id)));
-	} catch {
-		// Without a config there are no hooks.
-		return;
-	}
-	try {
-		runHooks(hooks, point, hookState(record));
+		await sandbox.create(spec);
+		return sandbox;
 	} catch (error) {
-		process.stderr.write(`isopod: ${error instanceof Error ? error.message : String(error)}\n`);
+		sandbox.close();
+		throw error;
 	}
-}
-
-/** The sandbox process's network namespace is the container's. */
-function applySysctls(config: Config, sandboxPid: number): void {
-	const fd = native.openNamespace(sandboxPid, 'net');
-	if (fd < 0) throw HostError.errno(`Open the network namespace of the sandbox process ${sandboxPid}`, -fd);
-	try {
-		setNetworkSysctls(config.linux.sysctl, fd);
-	} finally {
-		native.close(fd);
-	}
-}
-
-/** Guests have the score of the helper that makes them. */
-function setOomScore(sandboxPid: number, score: number | null): void {
-	if (score === null || score === 0) return;
-	for (const pid of helpers(sandboxPid)) {
-		const file = `/proc/${pid}/oom_score_adj`;
-		try {
-			writeFileSync(file, `${score}`);
-		} catch (error) {
-			throw HostError.from(`Write process.oomScoreAdj ${score} to ${file}`, error);
-		}
-	}
-}
-
-/** A container has a control group of its own when its config names one or sets limits; `pause` and `update` make one for whoever has none. */
-function groupPath({ linux }: Config, id: string): string | null {
-	if (linux.cgroupsPath !== '') return linux.cgroupsPath;
-	return hasResources(linux.resources) ? defaultGroupPath(id) : null;
 }
 
 /** Whoever waits for the file reads a whole number: it appears under its name when it is complete. */
@@ -202,18 +124,6 @@ function writePid(file: string, pid: number): void {
 	const incomplete = join(dirname(resolve(file)), `.${basename(file)}`);
 	writeFileSync(incomplete, `${pid}`);
 	renameSync(incomplete, file);
-}
-
-/** A stack with the error above it. */
-const LAST_WORDS_LINES = 20;
-
-/** What a sandbox process wrote before it ended, for the user who will not find its log any more. */
-function lastWords(file: string): string {
-	try {
-		return readFileSync(file, 'utf8').trim().split('\n').slice(-LAST_WORDS_LINES).join('\n');
-	} catch {
-		return '';
-	}
 }
 
 const S_IFREG = 0o100000;
@@ -232,29 +142,6 @@ function stdioDescriptor(fd: number): number {
 	return copy;
 }
 
-/** Kills the sandbox process (its guests die with it) and forgets the container. */
-function destroy(store: StateStore, record: ContainerRecord): void {
-	const { id, pid, pidStart, cgroupsPath } = record;
-	if (pid > 0) {
-		killSandbox(pid, pidStart);
-		// What is frozen doesn't die.
-		if (cgroupsPath !== null && Cgroup.at(cgroupsPath).isFrozen()) Cgroup.at(cgroupsPath).freeze(false);
-		waitForEnd(pid, pidStart);
-	}
-	if (cgroupsPath !== null) Cgroup.at(cgroupsPath).remove();
-	if (record.status !== 'creating') runLateHooks(store, { ...record, status: 'stopped', pid: 0 }, 'poststop');
-	store.remove(id);
-}
-
-function killSandbox(pid: number, pidStart: string): void {
-	if (pidStart === '' || processStart(pid) !== pidStart) return;
-	try {
-		process.kill(pid, 'SIGKILL');
-	} catch {
-		// It ended by itself meanwhile.
-	}
-}
-
 /** `isopod start`. */
 export async function start(root: string, id: string): Promise<void> {
 	const store = new StateStore(root);
@@ -263,14 +150,11 @@ export async function start(root: string, id: string): Promise<void> {
 		throw new Error(
 			record.status === 'running' ? 'cannot start an already running container' : `cannot start a container that has ${record.status}`,
 		);
-	const client = SandboxClient.connect(store.socket(id));
+	const sandbox = GuestSandbox.open(store, id);
 	try {
-		await client.call({ start: { containerId: id } });
-		record.status = 'running';
-		store.save(record);
-		runLateHooks(store, record, 'poststart');
+		await sandbox.start(id);
 	} finally {
-		client.close();
+		sandbox.close();
 	}
 }
 
@@ -302,54 +186,41 @@ export async function run(options: RunOptions): Promise<number> {
 	let isKept = options.detach ?? false;
 	try {
 		created = await createContainer(options, options.detach ?? false);
-		const { store, record, client, terminal } = created;
+		const { sandbox, terminal } = created;
 		attached = terminal?.attach() ?? null;
-		if (options.trace !== undefined) trace = await Trace.begin(store.socket(id), { containerId: id }, options.trace);
-		const { started, ended } = client.start(id);
-		await started;
-		record.status = 'running';
-		store.save(record);
-		runLateHooks(store, record, 'poststart');
+		if (options.trace !== undefined) trace = await Trace.begin(sandbox.store.socket(sandbox.id), { containerId: id }, options.trace);
+		const { ended } = await sandbox.start(id);
 		send = (signal) => {
-			client.call({ signal: { containerId: id, signal } }).catch(() => {});
+			sandbox.signal(id, '', signal, false).catch(() => {});
 		};
 		for (const signal of early) send(signal);
 		if (options.detach) return 0;
-		const { status, counts } = await orKilled(ended);
+		const { status, reason, counts } = await ended;
+		if (reason !== undefined) process.stderr.write(`isopod: ${reason}\n`);
 		await attached?.detach();
 		attached = null;
 		await trace?.ended;
 		if (options.stats) printStats(counts);
-		return exitCode(status);
+		return status;
 	} catch (error) {
-		if (created !== null) destroy(created.store, created.record);
+		if (created !== null) await created.sandbox.delete(id);
 		isKept = true;
 		throw error;
 	} finally {
 		attached?.release();
 		for (const signal of FORWARDED) process.off(signal, forward);
 		trace?.close();
-		created?.client.close();
 		if (created !== null && !isKept) {
-			waitForEnd(created.record.pid, created.record.pidStart);
-			if (!options.keep) destroy(created.store, created.record);
+			const { pid, pidStart, sandboxId } = created.record;
+			if (sandboxId === id) await waitForEnd(pid, pidStart);
+			if (!options.keep) await created.sandbox.delete(id);
 		}
-	}
-}
-
-/** A program's wait status. A sandbox process that dies takes its guests with it: they were killed. */
-async function orKilled(ended: Promise<Answer>): Promise<Pick<Answer, 'status' | 'counts'>> {
-	try {
-		return await ended;
-	} catch (error) {
-		if (!(error instanceof SandboxGone)) throw error;
-		process.stderr.write(`isopod: ${error.message}\n`);
-		return { status: constants.signals.SIGKILL };
+		created?.sandbox.close();
 	}
 }
 
 /** `run --stats`: how the container's system calls were answered. */
-function printStats(counts: Answer['counts']): void {
+function printStats(counts: GuestExit['counts']): void {
 	const missing = (counts?.missing ?? []).map(({ name, count }) => `${name} ${count}`).join(', ');
 	process.stderr.write(
 		`system calls: ${counts?.trapped ?? 0} trapped, ${counts?.continued ?? 0} continued, ${counts?.lent ?? 0} lent; missing: ${missing || 'none'}\n`,
@@ -393,32 +264,35 @@ export async function exec(root: string, id: string, options: ExecOptions): Prom
 	}
 	let send = (_signal: number): void => {};
 	const forward = (signal: NodeJS.Signals): void => send(constants.signals[signal]);
-	const client = SandboxClient.connect(store.socket(id));
+	const sandbox = GuestSandbox.open(store, id);
 	const stdio = program.terminal ? [] : [0, 1, 2].map(stdioDescriptor);
 	let terminal: ContainerTerminal | null = null;
 	let attached: AttachedTerminal | null = null;
 	try {
 		terminal = program.terminal ? ContainerTerminal.open(program) : null;
-		const { execId, outsidePid } = await client.call({ exec: { containerId: id, process: text } }, terminal?.stdio ?? stdio);
+		const execId = randomUUID();
+		const pid = await sandbox.exec(id, execId, JSON.parse(text) as object, terminal?.stdio ?? stdio);
 		terminal?.closeSlave();
 		if (options.consoleSocket !== undefined) terminal?.sendTo(options.consoleSocket);
 		else attached = terminal?.attach() ?? null;
 		if (isKeeper()) tellStarted();
-		else if (options.pidFile !== undefined) writePid(options.pidFile, hostPid(record.pid, outsidePid));
+		else if (options.pidFile !== undefined) writePid(options.pidFile, pid);
 		send = (signal) => {
-			client.call({ signal: { containerId: id, execId, signal } }).catch(() => {});
+			sandbox.signal(id, execId, signal, false).catch(() => {});
 		};
 		for (const signal of FORWARDED) process.on(signal, forward);
-		const { status } = await orKilled(client.call({ wait: { containerId: id, execId } }));
+		const { status, reason } = await sandbox.wait(id, execId);
+		if (reason !== undefined) process.stderr.write(`isopod: ${reason}\n`);
+		else await sandbox.deleteExec(id, execId).catch(() => {});
 		await attached?.detach();
 		attached = null;
-		return exitCode(status);
+		return status;
 	} finally {
 		attached?.release();
 		terminal?.close();
 		for (const signal of FORWARDED) process.off(signal, forward);
 		for (const fd of stdio) native.close(fd);
-		client.close();
+		sandbox.close();
 	}
 }
 
@@ -509,17 +383,27 @@ export async function kill(root: string, id: string, name: string, all: boolean)
 	if (record.status === 'stopped') throw new Error('container not running');
 	if (record.status !== 'running' && record.status !== 'paused') {
 		// There is no program yet that could handle it: it does what it does by default.
-		if (!HARMLESS.has(signal)) killSandbox(record.pid, record.pidStart);
+		if (!HARMLESS.has(signal)) killCreated(store, record);
 		return;
 	}
-	const client = SandboxClient.connect(store.socket(id));
+	const sandbox = GuestSandbox.open(store, id);
 	try {
-		await client.call({ signal: { containerId: id, signal, all } });
+		await sandbox.signal(id, '', signal, all);
 		// As runc: what is frozen doesn't die.
-		if (record.status === 'paused' && signal === constants.signals.SIGKILL) await resume(root, id);
+		if (record.status === 'paused' && signal === constants.signals.SIGKILL) await sandbox.resume(id);
 	} finally {
-		client.close();
+		sandbox.close();
 	}
+}
+
+/** A container without a program ends: its pod with it, if it is the first. */
+function killCreated(store: StateStore, record: ContainerRecord): void {
+	if (record.id === record.sandboxId) {
+		killSandbox(record.pid, record.pidStart);
+		return;
+	}
+	record.status = 'stopped';
+	store.save(record);
 }
 
 /** Signals that end no process, and 0. */
@@ -537,7 +421,7 @@ function signalNumber(name: string): number {
 }
 
 /** `isopod delete`. */
-export function deleteContainer(root: string, id: string, force: boolean): void {
+export async function deleteContainer(root: string, id: string, force: boolean): Promise<void> {
 	const store = new StateStore(root);
 	let record: ContainerRecord;
 	try {
@@ -552,13 +436,12 @@ export function deleteContainer(root: string, id: string, force: boolean): void 
 	if ((record.status === 'running' || record.status === 'paused') && !force) {
 		throw new Error(`cannot delete container ${id} that is not stopped: ${record.status}`);
 	}
-	destroy(store, record);
+	await destroyContainer(store, record);
 }
 
 /** `isopod ps`: the container's processes, by the host's pids as runc has them. `psOptions` are ps(1)'s own. */
-export function ps(root: string, id: string, format: string, psOptions: readonly string[]): void {
-	const record = new StateStore(root).load(id);
-	const processes = record.status === 'running' || record.status === 'paused' ? guestProcesses(record.pid) : [];
+export async function ps(root: string, id: string, format: string, psOptions: readonly string[]): Promise<void> {
+	const processes = await containerProcesses(new StateStore(root), id);
 	if (format === 'json') {
 		process.stdout.write(`${JSON.stringify(processes.map(({ pid }) => pid))}\n`);
 		return;
@@ -571,6 +454,18 @@ export function ps(root: string, id: string, format: string, psOptions: readonly
 		['PID', 'NSPID', 'CMD'],
 		processes.map(({ pid, insidePid, command }) => [`${pid}`, `${insidePid}`, command]),
 	);
+}
+
+async function containerProcesses(store: StateStore, id: string): Promise<GuestProcess[]> {
+	const { status, pid } = store.load(id);
+	if (status !== 'running' && status !== 'paused') return [];
+	const sandbox = GuestSandbox.open(store, id);
+	try {
+		const own = new Set(await sandbox.processes(id));
+		return guestProcesses(pid).filter((process) => own.has(process.pid));
+	} finally {
+		sandbox.close();
+	}
 }
 
 /** The lines of ps(1) that are about `pids`, below its header. */

@@ -10,9 +10,9 @@ const MAX_CALLS = 20;
 /** `isopod debug`. */
 export async function debug(root: string, id: string, format: string): Promise<void> {
 	const store = new StateStore(root);
-	const { status } = store.load(id);
+	const { status, sandboxId } = store.load(id);
 	if (status === 'stopped' || status === 'creating') throw new Error(`cannot look into a container that is ${status}`);
-	const client = SandboxClient.connect(store.socket(id));
+	const client = SandboxClient.connect(store.socket(sandboxId));
 	try {
 		const { report } = await client.call({ inspect: { containerId: id } });
 		if (format === 'json') process.stdout.write(`${report}\n`);

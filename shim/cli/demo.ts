@@ -68,11 +68,8 @@ export async function demo(rootfs: string): Promise<number> {
 	// `run` hands signals on to the container, whose init may ignore them: a user who wants the end gets it.
 	const stop = (): void => {
 		isStopped = true;
-		try {
-			if (current !== undefined) deleteContainer(STATE_ROOT, current, true);
-		} catch {
-			// It is only being made, or has just ended: this is then the last container.
-		}
+		// It is only being made, or has just ended: this is then the last container.
+		if (current !== undefined) deleteContainer(STATE_ROOT, current, true).catch(() => {});
 	};
 	process.on('SIGINT', stop).on('SIGTERM', stop);
 	for (const [index, { title, args }] of ACTS.entries()) {

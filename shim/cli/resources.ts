@@ -1,93 +1,38 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Cgroup, closeProcs } from '../../runtime/oci/cgroup/cgroup.js';
 import { oomKills, readStats } from '../../runtime/oci/cgroup/stats.js';
-import { NO_RESOURCES, parseResources, type Resources } from '../../runtime/oci/resources.js';
+import { parseResources } from '../../runtime/oci/resources.js';
 import { Section } from '../../runtime/oci/section.js';
 import { type ContainerRecord, StateStore } from '../../runtime/oci/state.js';
-import { SandboxClient } from '../../runtime/sandbox/client.js';
+import { GuestSandbox } from '../../runtime/sandbox/guest-sandbox.js';
 
-/** Where a container's control group is when its config doesn't say. */
-export function defaultGroupPath(id: string): string {
-	return `/isopod/${id}`;
-}
-
-/** Makes a container's control group with its limits, and moves its sandbox process and its guests there. */
-export async function enterCgroup(
-	client: SandboxClient,
-	{ id, pid }: ContainerRecord,
-	cgroup: Cgroup,
-	resources: Resources,
-): Promise<void> {
-	cgroup.make(resources);
-	cgroup.moveSandbox([pid, ...helpers(pid)]);
-	const procs = cgroup.openProcs();
-	try {
-		await client.call({ joinCgroup: { containerId: id } }, procs);
-	} finally {
-		closeProcs(procs);
-	}
-}
-
-/** The sandbox process's own helper, which makes its guests (before there are guests, it is the only child). */
-export function helpers(pid: number): number[] {
-	return readdirSync(`/proc/${pid}/task`).flatMap((tid) =>
-		readFileSync(`/proc/${pid}/task/${tid}/children`, 'latin1').split(' ').filter(Boolean).map(Number),
-	);
-}
-
-interface Living {
-	readonly store: StateStore;
-	readonly record: ContainerRecord;
-	readonly cgroup: Cgroup;
-	readonly client: SandboxClient;
-}
-
-/** A container that lives, with a control group: made now if it had none. The caller closes the client. */
-async function openLiving(root: string, id: string, wanted: readonly ContainerRecord['status'][], what: string): Promise<Living> {
+/** A container that lives, in one of the states in `wanted`, while `action` does something with its sandbox. */
+async function withLiving<T>(
+	root: string,
+	id: string,
+	wanted: readonly ContainerRecord['status'][],
+	what: string,
+	action: (sandbox: GuestSandbox) => Promise<T>,
+): Promise<T> {
 	const store = new StateStore(root);
-	const record = store.load(id);
-	if (!wanted.includes(record.status)) throw new Error(`cannot ${what} a container that is ${record.status}`);
-	const client = SandboxClient.connect(store.socket(id));
+	const { status } = store.load(id);
+	if (!wanted.includes(status)) throw new Error(`cannot ${what} a container that is ${status}`);
+	const sandbox = GuestSandbox.open(store, id);
 	try {
-		const cgroup = Cgroup.at(record.cgroupsPath ?? defaultGroupPath(id));
-		if (record.cgroupsPath === null) {
-			record.cgroupsPath = cgroup.path;
-			store.save(record);
-			await enterCgroup(client, record, cgroup, NO_RESOURCES);
-		}
-		return { store, record, cgroup, client };
-	} catch (error) {
-		client.close();
-		throw error;
+		return await action(sandbox);
+	} finally {
+		sandbox.close();
 	}
 }
 
 /** `isopod pause`. */
 export async function pause(root: string, id: string): Promise<void> {
-	const { cgroup, client } = await openLiving(root, id, ['running'], 'pause');
-	try {
-		// In this order: a call is only given back when the freezer has a hold on its thread already.
-		cgroup.startFreeze();
-		await client.call({ pause: { containerId: id, isPaused: true } });
-		cgroup.freeze(true);
-	} catch (error) {
-		await client.call({ pause: { containerId: id, isPaused: false } });
-		throw error;
-	} finally {
-		client.close();
-	}
+	await withLiving(root, id, ['running'], 'pause', (sandbox) => sandbox.pause(id));
 }
 
 /** `isopod resume`. */
 export async function resume(root: string, id: string): Promise<void> {
-	const { cgroup, client } = await openLiving(root, id, ['paused'], 'resume');
-	try {
-		await client.call({ pause: { containerId: id, isPaused: false } });
-		cgroup.freeze(false);
-	} finally {
-		client.close();
-	}
+	await withLiving(root, id, ['paused'], 'resume', (sandbox) => sandbox.resume(id));
 }
 
 /** Options of `isopod update` that are one field of `resources` each: runc's. */
@@ -121,12 +66,7 @@ export async function update(root: string, id: string, options: UpdateOptions): 
 	const resources = parseResources(
 		new Section(options.resources === undefined ? given(options) : readJson(options.resources), 'resources'),
 	);
-	const { cgroup, client } = await openLiving(root, id, ['created', 'running', 'paused'], 'update');
-	try {
-		cgroup.set(resources);
-	} finally {
-		client.close();
-	}
+	await withLiving(root, id, ['created', 'running', 'paused'], 'update', (sandbox) => sandbox.update(id, resources));
 }
 
 function readJson(file: string): unknown {
@@ -156,8 +96,8 @@ const OOM_POLL_MS = 100;
 /** `isopod events`: until the container has ended. */
 export async function events(root: string, id: string, options: { readonly interval: string; readonly stats?: boolean }): Promise<void> {
 	const intervalMs = parseDuration(options.interval);
-	const { store, cgroup, client } = await openLiving(root, id, ['created', 'running', 'paused'], 'show events of');
-	client.close();
+	const store = new StateStore(root);
+	const cgroup = await withLiving(root, id, ['created', 'running', 'paused'], 'show events of', (sandbox) => sandbox.cgroup(id));
 	const print = (type: string, data?: object): void => {
 		process.stdout.write(`${JSON.stringify({ type, id, ...(data === undefined ? {} : { data }) })}\n`);
 	};

@@ -61,14 +61,14 @@ function openOutput(file: string): number {
 /** `isopod trace`: until the container has ended, or somebody ends it. */
 export async function trace(root: string, id: string, options: TraceOptions): Promise<number> {
 	const store = new StateStore(root);
-	const { status } = store.load(id);
+	const { status, sandboxId } = store.load(id);
 	if (status === 'stopped' || status === 'creating') throw new Error(`cannot trace a container that is ${status}`);
 	const pids = options.pid.map((text) => {
 		if (!/^\d+$/.test(text)) throw new Error(`--pid: want a number, got ${JSON.stringify(text)}`);
 		return Number(text);
 	});
 	const calls = options.calls.flatMap((names) => names.split(','));
-	const tracing = await Trace.begin(store.socket(id), { containerId: id, calls, paths: [...options.path], pids }, options.output);
+	const tracing = await Trace.begin(store.socket(sandboxId), { containerId: id, calls, paths: [...options.path], pids }, options.output);
 	await tracing.ended;
 	tracing.close();
 	return 0;

@@ -43,7 +43,7 @@ function mayChange(task: Task, which: number, who: number): boolean {
 	const { container } = task.group;
 	if (task.kernel.forks.hasOver) task.kernel.forks.settle();
 	const processGroup = who === 0 ? native.getpgid(task.group.pid) : container.outsideId(who);
-	for (const group of container.groups.values()) {
+	for (const group of container.pids.groups.values()) {
 		if (which === PRIO_PGRP && native.getpgid(group.pid) !== processGroup) continue;
 		if (!isOwn(task, group)) return false;
 	}
@@ -56,7 +56,7 @@ function mayChangeThread(task: Task, id: number): boolean {
 	const { container } = task.group;
 	const outside = container.outsideId(id, true);
 	if (outside === 0) return true;
-	const group = task.kernel.tasks.get(outside)?.group ?? container.groups.get(outside);
+	const group = task.kernel.tasks.get(outside)?.group ?? container.pids.groups.get(outside);
 	if (group !== undefined) return isOwn(task, group);
 	// A thread that never trapped is known to the host alone.
 	return native.readProcFile(`${task.group.pid}/task/${outside}/stat`, statBuffer) > 0;

@@ -194,7 +194,7 @@ function isMapped(group: ThreadGroup, address: number, segment: SharedMemory): b
 
 /** Attachments whose memory was unmapped without shmdt(2) are none. */
 function recount(ipc: IpcNamespace, task: Task, segment: SharedMemory): void {
-	for (const group of task.group.container.groups.values()) {
+	for (const group of task.kernel.groups.values()) {
 		for (const [address, attached] of group.attachments ?? []) {
 			if (attached !== segment || isMapped(group, address, segment)) continue;
 			group.attachments!.delete(address);

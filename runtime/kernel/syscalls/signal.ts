@@ -53,7 +53,7 @@ export function sysKill(task: Task, trap: Trap): number {
 	if (id === 0) return killGroup(task, native.getpgid(task.group.pid), signal);
 	if (id < -1) return killGroup(task, task.group.container.outsideId(-id), signal);
 	let result = -ESRCH;
-	for (const group of task.group.container.groups.values()) {
+	for (const group of task.group.container.pids.groups.values()) {
 		if (group === task.group || group.isInit) continue;
 		const denied = checkKill(task, group, signal);
 		if (denied >= 0) send(task, group, signal);
@@ -67,7 +67,7 @@ export function killGroup(task: Task, processGroup: number, signal: number): num
 	if (processGroup <= 0) return -ESRCH;
 	let result = -ESRCH;
 	let isOwn = false;
-	for (const group of [...task.group.container.groups.values()]) {
+	for (const group of [...task.group.container.pids.groups.values()]) {
 		if (native.getpgid(group.pid) !== processGroup) continue;
 		const denied = checkKill(task, group, signal);
 		if (denied >= 0 && group === task.group) isOwn = true;

@@ -16,7 +16,7 @@ const UTS_FIELD = 65;
 /** uname(2). */
 export function sysUname(task: Task, trap: Trap): number {
 	const { container } = task.group;
-	const fields = [UTS_SYSNAME, container.hostname, UTS_RELEASE, UTS_VERSION, UTS_MACHINE, container.domainname];
+	const fields = [UTS_SYSNAME, container.uts.hostname, UTS_RELEASE, UTS_VERSION, UTS_MACHINE, container.uts.domainname];
 	scratch.fill(0, 0, fields.length * UTS_FIELD);
 	for (let i = 0; i < fields.length; i++) scratch.latin1Write(fields[i]!.slice(0, UTS_FIELD - 1), i * UTS_FIELD);
 	return copyOut(task.tid, trap.size(0), fields.length * UTS_FIELD);
@@ -26,7 +26,7 @@ export function sysUname(task: Task, trap: Trap): number {
 export function sysSethostname(task: Task, trap: Trap): number {
 	const name = hostName(task, trap);
 	if (typeof name === 'number') return name;
-	task.group.container.hostname = name;
+	task.group.container.uts.hostname = name;
 	return 0;
 }
 
@@ -34,7 +34,7 @@ export function sysSethostname(task: Task, trap: Trap): number {
 export function sysSetdomainname(task: Task, trap: Trap): number {
 	const name = hostName(task, trap);
 	if (typeof name === 'number') return name;
-	task.group.container.domainname = name;
+	task.group.container.uts.domainname = name;
 	return 0;
 }
 
@@ -63,7 +63,7 @@ export function sysSysinfo(task: Task, trap: Trap): number {
 	put(40, kib('MemFree') * 1024);
 	put(48, kib('Shmem') * 1024);
 	put(56, kib('Buffers') * 1024);
-	scratchView.setUint16(80, task.group.container.groups.size, true);
+	scratchView.setUint16(80, task.group.container.pids.groups.size, true);
 	scratchView.setUint32(104, 1, true);
 	return copyOut(task.tid, trap.size(0), 112);
 }

@@ -78,7 +78,10 @@ function createGroup(kernel: Kernel, pid: number, cookie: number, from: Inherita
 	if (hasSignalFds()) group.learnInsideId();
 	kernel.groups.set(pid, group);
 	from.container.groups.set(pid, group);
+	from.container.pids.groups.set(pid, group);
 	addTask(kernel, group, pid);
+	// It was made while its container ended.
+	if (from.container.exitStatus !== null) native.sendSignal(pid, -1, SIGKILL);
 	return group;
 }
 

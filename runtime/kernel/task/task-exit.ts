@@ -1,5 +1,6 @@
 import { native } from '../../native.js';
-import { SIGCHLD } from '../abi/signal-numbers.js';
+import { SIGCHLD, SIGKILL } from '../abi/signal-numbers.js';
+import type { Container } from '../container.js';
 import { readHostProc } from '../fs/proc/host-proc.js';
 import { HostStat } from '../fs/proc/pid/host-stat.js';
 import type { Kernel } from '../kernel.js';
@@ -27,14 +28,27 @@ export function endGroup(kernel: Kernel, group: ThreadGroup): void {
 	kernel.terminals.ended(group);
 	const container = group.container;
 	container.groups.delete(group.pid);
-	if (group.isInit || group.isSpawned) {
+	container.pids.groups.delete(group.pid);
+	if (group.isSpawned) {
 		const status = native.reap(group.pid);
-		if (group.isInit) container.initEnded(status);
+		if (group === container.init) initEnded(container, status);
 		group.onEnd?.(status);
-		return;
+	} else {
+		tellParent(kernel, group);
 	}
+	if (container.groups.size === 0) container.onEmpty?.();
+}
+
+/** The container has ended. The host ends the rest of a PID namespace; one that others live in goes on, without this container's processes. */
+function initEnded(container: Container, status: number): void {
+	container.exitStatus = status;
+	if (container.hasOwnPids) return;
+	for (const group of container.groups.values()) native.sendSignal(group.pid, -1, SIGKILL);
+}
+
+function tellParent(kernel: Kernel, group: ThreadGroup): void {
 	// The host has sent SIGCHLD to the parent; a blocked call of the parent's has to hear of it (facts/traps.md 3).
-	const parent = kernel.groups.get(group.parentPid) ?? container.init;
+	const parent = kernel.groups.get(group.parentPid) ?? group.container.pids.init;
 	if (parent !== null && !parent.isDead) kernel.signals.hostSent(parent, SIGCHLD, () => childInfo(group));
 }
 

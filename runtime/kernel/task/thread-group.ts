@@ -104,6 +104,6 @@ export class ThreadGroup {
 	}
 
 	get isInit(): boolean {
-		return this.container.init === this;
+		return this.container.pids.init === this;
 	}
 }

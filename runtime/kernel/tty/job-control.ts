@@ -25,7 +25,7 @@ export function checkForeground(task: Task, terminal: Terminal, signal: number):
 
 /** Has no process of the group a parent in another group of the session, who could continue it (Linux: is_current_pgrp_orphaned)? */
 function isOrphaned(task: Task, processGroup: number): boolean {
-	for (const group of task.group.container.groups.values()) {
+	for (const group of task.group.container.pids.groups.values()) {
 		if (native.getpgid(group.pid) !== processGroup) continue;
 		const parent = parentOf(group);
 		if (parent > 0 && native.getpgid(parent) !== processGroup && native.getsid(parent) === native.getsid(group.pid)) return false;

@@ -297,7 +297,7 @@ function setForeground(task: Task, terminal: Terminal, argument: number): number
 function outsideGroup({ group: { container } }: Task, inside: number): number {
 	const outside = container.outsideId(inside);
 	if (outside > 0) return outside;
-	for (const group of container.groups.values()) {
+	for (const group of container.pids.groups.values()) {
 		const processGroup = native.getpgid(group.pid);
 		if (processGroup > 0 && container.insideId(processGroup) === inside) return processGroup;
 	}
@@ -308,6 +308,6 @@ function outsideGroup({ group: { container } }: Task, inside: number): number {
 function sessionOf({ kernel, group: { container } }: Task, processGroup: number): number {
 	if (native.getpgid(processGroup) === processGroup) return native.getsid(processGroup);
 	if (kernel.forks.hasOver) kernel.forks.settle();
-	for (const group of container.groups.values()) if (native.getpgid(group.pid) === processGroup) return native.getsid(group.pid);
+	for (const group of container.pids.groups.values()) if (native.getpgid(group.pid) === processGroup) return native.getsid(group.pid);
 	return 0;
 }

@@ -13,23 +13,31 @@ import { SysFileSystem } from '../../kernel/fs/sys/sys-file-system.js';
 import { TmpFileSystem } from '../../kernel/fs/tmpfs/tmp-file-system.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { CapabilitySet, type Credentials, initialCredentials } from '../../kernel/task/credentials.js';
+import { UtsNamespace } from '../../kernel/uts-namespace.js';
 import type { FileSystem } from '../../kernel/vfs/inode.js';
 import { MountNamespace, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_RELATIME } from '../../kernel/vfs/mount.js';
 import { Path } from '../../kernel/vfs/path.js';
 import { Stat } from '../../kernel/vfs/stat.js';
-import type { Config, DeviceConfig, MountConfig, ProcessConfig } from '../../oci/config.js';
+import type { Config, DeviceConfig, MountConfig, ProcessConfig, SharedNamespace } from '../../oci/config.js';
 import { SetupWalk } from './setup-walk.js';
 
 const MIB = 1 << 20;
 
 /**
- * Builds a container's tree of mounts from its config. `trees` are the descriptors that the front end sent: root, then one per bind mount. Each is taken out
+ * Builds a container's tree of mounts from its config. `trees` are the descriptors that the front end sent: root, then one per bind mount. `pod` is the pod's first container. Each is taken out
  * of the list, which then has -1 in its place, by the file system that owns it from then on. When this throws, what was taken is closed.
  */
-export function buildContainer(kernel: Kernel, id: string, config: Config, trees: number[]): Container {
+export function buildContainer(kernel: Kernel, id: string, config: Config, trees: number[], pod: Container | null): Container {
 	const rootFs = new HostFileSystem(take(trees, 0, 'the root file system'), 'ext4', true, false, false);
 	const namespace = new MountNamespace(rootFs, MS_RELATIME | (config.root.readonly ? MS_RDONLY : 0), '/dev/root');
-	const container = new Container(kernel, id, namespace, config.hostname, config.domainname);
+	const { joined } = config.linux;
+	const shared = (type: SharedNamespace): Container | null => {
+		if (joined[type] === undefined) return null;
+		if (pod === null) throw new Error(`there is no container yet whose ${type} namespace could be joined`);
+		return pod;
+	};
+	const uts = shared('uts')?.uts ?? new UtsNamespace(config.hostname, config.domainname);
+	const container = new Container(kernel, id, namespace, uts, shared('ipc')?.ipc, shared('pid')?.pids);
 	try {
 		furnish(container, config, trees);
 	} catch (error) {

@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { isopod } from '../../../proto/generated/sandbox.js';
 import { EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR } from '../../kernel/abi/errno.js';
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from '../../kernel/abi/fcntl.js';
 import { RLIMIT_CORE, RLIMIT_CPU, RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_STACK } from '../../kernel/abi/resource.js';
@@ -31,6 +32,8 @@ import { kernelProfile } from './seccomp-conditions.js';
 const NATIVE_CORE_LIMIT = 1;
 /** How long the sandbox process waits, when all programs have ended, for someone to read the rest of a console's output. */
 const OUTPUT_WAIT_NS = 2e9;
+/** That run or were not forgotten, for one container. */
+const MAX_EXECS = 4096;
 const NATIVE_MEMLOCK_BYTES = 8 << 20;
 /** passwd(5) is read so far. */
 const MAX_PASSWD_BYTES = 1 << 20;
@@ -53,8 +56,14 @@ interface Started {
 	readonly group: ThreadGroup;
 	/** Its terminal; null for one with streams. */
 	readonly console: HostConsole | null;
-	status: number | null;
-	readonly waiting: ((status: number) => void)[];
+	ended: Ended | null;
+	readonly waiting: ((ended: Ended) => void)[];
+}
+
+/** How a process ended: its wait status as waitpid(2) gives it, and when, in milliseconds since 1970. */
+export interface Ended {
+	readonly status: number;
+	readonly atMs: number;
 }
 
 /** What `create` prepared and `start` runs. */
@@ -68,11 +77,15 @@ interface Prepared {
 	cgroupFds: readonly number[];
 	/** The pod's, or one of its own for a seccomp profile. */
 	readonly filter: Uint8Array;
+	/** Who waits for its end, from before its start on. */
+	readonly waiting: ((ended: Ended) => void)[];
 }
 
 /** The pod's containers, as the front end names them. */
 export class Containers {
 	private readonly prepared = new Map<string, Prepared>();
+	/** The pod ends with it; others may join its namespaces. */
+	private first: Prepared | null = null;
 	private nextListener = 1;
 	private nextExec = 1;
 
@@ -80,7 +93,7 @@ export class Containers {
 		private readonly kernel: Kernel,
 		private readonly nativeRootFd: number,
 		private readonly filter: Uint8Array,
-		/** Told when no container is left alive. */
+		/** Told when the pod has ended. */
 		private readonly onIdle: (status: number) => void,
 	) {}
 
@@ -97,11 +110,14 @@ export class Containers {
 		let container: Container | null = null;
 		try {
 			const filter = this.filterFor(config);
-			container = buildContainer(this.kernel, id, config, trees);
+			if (this.prepared.has(id)) throw new SetupError(`container ${JSON.stringify(id)} is there already`);
+			container = buildContainer(this.kernel, id, config, trees, this.first?.container ?? null);
 			// Linux finds a missing program at create: so does runc.
 			this.findProgram(container, config.process, processCredentials(config.process));
 			this.kernel.containers.set(id, container);
-			this.prepared.set(id, { container, config, stdio, init: null, execs: new Map(), cgroupFds: [], filter });
+			const prepared: Prepared = { container, config, stdio, init: null, execs: new Map(), cgroupFds: [], filter, waiting: [] };
+			this.first ??= prepared;
+			this.prepared.set(id, prepared);
 		} catch (error) {
 			container?.dispose();
 			for (const fd of [...trees, ...stdio]) if (fd >= 0) native.close(fd);
@@ -109,25 +125,75 @@ export class Containers {
 		}
 	}
 
-	start(id: string): void {
+	/** The first process's pid. */
+	start(id: string): number {
 		const prepared = this.get(id);
 		if (prepared.init !== null) throw new SetupError(`container ${JSON.stringify(id)} was started already`);
-		const init = this.spawn(prepared, prepared.config.process, prepared.stdio, null);
+		const { container, config } = prepared;
+		const init = this.spawn(prepared, config.process, prepared.stdio, null, config.linux.joined.pid === undefined ? null : this.podInit());
 		prepared.init = init;
-		init.waiting.push((status) =>
-			this.afterOutput(init, () => {
-				prepared.container.dispose();
-				this.onIdle(status);
-			}),
-		);
+		init.waiting.push(...prepared.waiting.splice(0));
+		if (prepared === this.first) {
+			init.waiting.push(({ status }) =>
+				this.afterOutput(init, () => {
+					container.dispose();
+					this.onIdle(status);
+				}),
+			);
+		}
+		return init.group.pid;
 	}
 
-	exec(id: string, process: ProcessConfig, stdio: readonly number[]): { execId: string; outsidePid: number } {
+	/** Forgets a container that has ended or was never started. */
+	delete(id: string): void {
+		const prepared = this.get(id);
+		const { container, init, stdio, cgroupFds } = prepared;
+		if (init !== null && init.ended === null) throw new SetupError(`container ${JSON.stringify(id)} is running`);
+		if (prepared === this.first) throw new SetupError(`container ${JSON.stringify(id)} is the pod's: it ends with its sandbox process`);
+		this.prepared.delete(id);
+		this.kernel.containers.delete(id);
+		for (const fd of cgroupFds) native.close(fd);
+		if (init === null) for (const fd of stdio) native.close(fd);
+		// What was killed with it may still be on its way out.
+		if (container.groups.size === 0) container.dispose();
+		else container.onEmpty = () => container.dispose();
+	}
+
+	/** Forgets an exec that has ended. */
+	deleteExec(id: string, execId: string): void {
+		const { execs } = this.get(id);
+		const exec = execs.get(execId);
+		if (exec === undefined) throw new SetupError(`container ${JSON.stringify(id)} has no exec ${JSON.stringify(execId)}`);
+		if (exec.ended === null) throw new SetupError(`exec ${JSON.stringify(execId)} is running`);
+		execs.delete(execId);
+	}
+
+	/** What there is. */
+	list(): { readonly id: string; readonly status: number; readonly execIds: readonly string[] }[] {
+		const { CREATED, RUNNING, STOPPED } = isopod.sandbox.Container.Status;
+		return [...this.prepared].map(([id, { init, execs }]) => ({
+			id,
+			status: init === null ? CREATED : init.ended === null ? RUNNING : STOPPED,
+			execIds: [...execs.keys()],
+		}));
+	}
+
+	private podInit(): ThreadGroup {
+		const init = this.first?.container.init ?? null;
+		if (init === null || init.isDead)
+			throw new SetupError("the pod's first container, whose PID namespace is to be joined, is not running");
+		return init;
+	}
+
+	/** `wantedId` is the front end's name for it, '' for one of ours. */
+	exec(id: string, wantedId: string, process: ProcessConfig, stdio: readonly number[]): { execId: string; outsidePid: number } {
 		const prepared = this.get(id);
 		const init = prepared.container.init;
 		if (init === null || init.isDead) throw new SetupError(`container ${JSON.stringify(id)} is not running`);
-		const execId = `${this.nextExec++}`;
-		const started = this.spawn(prepared, process, stdio, init);
+		const execId = wantedId === '' ? `${this.nextExec++}` : wantedId;
+		if (prepared.execs.has(execId)) throw new SetupError(`exec ${JSON.stringify(execId)} is there already`);
+		if (prepared.execs.size >= MAX_EXECS) throw new SetupError(`container ${JSON.stringify(id)} has ${MAX_EXECS} execs already`);
+		const started = this.spawn(prepared, process, stdio, init, init);
 		prepared.execs.set(execId, started);
 		return { execId, outsidePid: started.group.pid };
 	}
@@ -156,12 +222,13 @@ export class Containers {
 		else for (const group of [...container.groups.values()]) this.kernel.signals.sendToGroup(group, signal);
 	}
 
-	/** Calls `then` with the wait status of init (or an exec) once it has ended. */
-	wait(id: string, execId: string, then: (status: number) => void): void {
+	/** Calls `then` with the end of init (or an exec) once it has ended; of an init also if it is yet to be started. */
+	wait(id: string, execId: string, then: (ended: Ended) => void): void {
 		const prepared = this.get(id);
-		const started = execId === '' ? prepared.init : (prepared.execs.get(execId) ?? null);
-		if (started === null) throw new SetupError(`container ${JSON.stringify(id)} was not started`);
-		if (started.status !== null) then(started.status);
+		const started = execId === '' ? prepared.init : prepared.execs.get(execId);
+		if (started === undefined) throw new SetupError(`container ${JSON.stringify(id)} has no exec ${JSON.stringify(execId)}`);
+		if (started === null) prepared.waiting.push(then);
+		else if (started.ended !== null) then(started.ended);
 		else started.waiting.push(then);
 	}
 
@@ -187,7 +254,8 @@ export class Containers {
 		});
 	}
 
-	private spawn(prepared: Prepared, process: ProcessConfig, stdio: readonly number[], join: ThreadGroup | null): Started {
+	/** `exec` is the container's init for another process in it; `join` is whose namespaces the process lives in, null for new ones. */
+	private spawn(prepared: Prepared, process: ProcessConfig, stdio: readonly number[], exec: ThreadGroup | null, join = exec): Started {
 		const { container } = prepared;
 		const credentials = processCredentials(process);
 		const program = this.findProgram(container, process, credentials);
@@ -196,7 +264,7 @@ export class Containers {
 		const cookie = this.kernel.forks.newCookie();
 		const files = new DescriptorTable();
 		const maximum = this.kernel.maxDescriptors;
-		const console = process.terminal ? openConsole(this.kernel, container, process.user.uid, stdio, files, join === null) : null;
+		const console = process.terminal ? openConsole(this.kernel, container, process.user.uid, stdio, files, exec === null) : null;
 		const name = process.args[0]!.startsWith('/') ? process.args[0]! : pathName(program);
 		const ensured = this.kernel.nativeRoot.ensure(name);
 		if (ensured < 0) throw new SetupError(`make ${name} lead to the loader: errno ${-ensured}`);
@@ -233,20 +301,19 @@ export class Containers {
 		if (group === null) throw new SetupError('start the first process: it died at once');
 		// Nothing fails from here on: until now the descriptors were the caller's to close, now they close with the process's table.
 		if (console === null) this.addStreams(files, stdio, process.user.uid);
-		const started: Started = { group, console, status: null, waiting: [] };
+		const started: Started = { group, console, ended: null, waiting: [] };
 		// The program's controlling terminal, as runc gives it.
 		console?.terminal.control(pid, pid);
 		group.isSpawned = true;
-		group.oomScoreAdj = process.oomScoreAdj ?? join?.oomScoreAdj ?? 0;
+		group.oomScoreAdj = process.oomScoreAdj ?? exec?.oomScoreAdj ?? 0;
 		group.spawn = { path: program, name };
 		group.onEnd = (status) => {
-			started.status = status;
-			for (const then of started.waiting.splice(0)) then(status);
+			const ended = { status, atMs: Date.now() };
+			started.ended = ended;
+			for (const then of started.waiting.splice(0)) then(ended);
 		};
-		if (join === null) {
-			container.init = group;
-			container.pidNamespaceFd = native.openNamespace(pid, 'pid');
-		}
+		if (exec === null) container.init = group;
+		if (join === null) container.pids.begin(group);
 		return started;
 	}
 

@@ -5,7 +5,7 @@ import { native } from '../../native.js';
 import { parseConfig, parseProcess } from '../../oci/config.js';
 import { Section } from '../../oci/section.js';
 import { type Frame, FrameReader, receiveFrames, sendFrame } from '../frames.js';
-import type { Containers } from './containers.js';
+import type { Containers, Ended } from './containers.js';
 import { inspect } from './inspect.js';
 import { TraceStream } from './trace-stream.js';
 
@@ -106,8 +106,10 @@ export class ControlServer {
 		const request = Request.decode(frame.body);
 		const { id } = request;
 		try {
-			const fields = this.call(request, frame.fds, (waitId, containerId, status) => {
-				send(Response.create({ id: waitId, status, counts: this.counts(containerId) }));
+			const fields = this.call(request, frame.fds, (waitId, containerId, { status, atMs }) => {
+				// An exec may end after its container was forgotten.
+				const counts = this.kernel.containers.has(containerId) ? this.counts(containerId) : null;
+				send(Response.create({ id: waitId, status, endedAtMs: atMs, counts }));
 			});
 			if (fields !== null) send(Response.create({ id, ...fields }));
 		} catch (error) {
@@ -116,11 +118,11 @@ export class ControlServer {
 		}
 	}
 
-	/** Serves one call: the response's fields, or null when `ended` is to answer. */
+	/** Serves one call: the response's fields, or null when `whenEnded` is to answer. */
 	private call(
 		request: RequestMessage,
 		fds: number[],
-		ended: (waitId: number, containerId: string, status: number) => void,
+		whenEnded: (waitId: number, containerId: string, ended: Ended) => void,
 	): object | null {
 		const { containers } = this;
 		if (request.create) {
@@ -129,13 +131,13 @@ export class ControlServer {
 		}
 		if (request.start) {
 			const { containerId, waitId } = request.start;
-			containers.start(containerId!);
-			if (waitId) containers.wait(containerId!, '', (status) => ended(waitId, containerId!, status));
-			return {};
+			const outsidePid = containers.start(containerId!);
+			if (waitId) containers.wait(containerId!, '', (ended) => whenEnded(waitId, containerId!, ended));
+			return { outsidePid };
 		}
 		if (request.exec) {
 			const process = parseProcess(new Section(JSON.parse(request.exec.process!), 'process'));
-			return containers.exec(request.exec.containerId!, process, fds);
+			return containers.exec(request.exec.containerId!, request.exec.execId ?? '', process, fds);
 		}
 		if (request.signal) {
 			const { containerId, signal, all, execId } = request.signal;
@@ -144,7 +146,7 @@ export class ControlServer {
 		}
 		if (request.wait) {
 			const { containerId, execId } = request.wait;
-			containers.wait(containerId!, execId ?? '', (status) => ended(request.id, containerId!, status));
+			containers.wait(containerId!, execId ?? '', (ended) => whenEnded(request.id, containerId!, ended));
 			return null;
 		}
 		if (request.joinCgroup) {
@@ -155,6 +157,13 @@ export class ControlServer {
 			containers.pause(request.pause.containerId!, request.pause.isPaused ?? false);
 			return {};
 		}
+		if (request.delete) {
+			const { containerId, execId } = request.delete;
+			if (execId) containers.deleteExec(containerId!, execId);
+			else containers.delete(containerId!);
+			return {};
+		}
+		if (request.containers) return { containers: containers.list() };
 		if (request.inspect) return { report: inspect(this.kernel, this.containers.get(request.inspect.containerId!).container) };
 		if (request.trace) {
 			this.containers.get(request.trace.containerId!);

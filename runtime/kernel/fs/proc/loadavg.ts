@@ -32,7 +32,7 @@ export class LoadAverage {
 		const { container } = this.fs;
 		const { running, threads } = processTimes(this.fs.container);
 		let lastPid = 0;
-		for (const group of container.groups.values()) lastPid = Math.max(lastPid, container.insideId(group.pid));
+		for (const group of container.pids.groups.values()) lastPid = Math.max(lastPid, container.insideId(group.pid));
 		return `${averages.join(' ')} ${running}/${threads} ${lastPid}\n`;
 	}
 }

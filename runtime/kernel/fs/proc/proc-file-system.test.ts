@@ -2,7 +2,6 @@ import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { native } from '../../../native.js';
 import { EACCES, EINVAL, ENOENT, EPERM, ESRCH } from '../../abi/errno.js';
 import { O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from '../../abi/fcntl.js';
 import { S_IFIFO, S_IFMT } from '../../abi/stat-constants.js';
@@ -16,6 +15,7 @@ import { Limits } from '../../task/limits.js';
 import { Task, TaskState } from '../../task/task.js';
 import { ThreadGroup } from '../../task/thread-group.js';
 import { IoVector } from '../../trap/guest-memory.js';
+import { UtsNamespace } from '../../uts-namespace.js';
 import { DescriptorTable } from '../../vfs/descriptor-table.js';
 import { AT_OFFSET, FileDescription } from '../../vfs/file-description.js';
 import { MountNamespace, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RELATIME } from '../../vfs/mount.js';
@@ -79,8 +79,7 @@ const kernel = new Kernel({
 } as ConstructorParameters<typeof Kernel>[0]);
 const rootFs = new RootFileSystem();
 const mounts = new MountNamespace(rootFs, MS_RELATIME, '/dev/root');
-const container = new Container(kernel, 'test', mounts, 'guest-host', '(none)');
-container.pidNamespaceFd = native.openNamespace(process.pid, 'pid');
+const container = new Container(kernel, 'test', mounts, new UtsNamespace('guest-host', '(none)'));
 const proc = new ProcFileSystem(container, { netFiles: new Map([['dev', () => 'Inter-|\n']]) });
 const rootPath = new Path(mounts.root, mounts.root.root);
 
@@ -113,6 +112,7 @@ function makeTask(pid: number, uid: number, tid = pid): Task {
 			credentials,
 		);
 	container.groups.set(pid, group);
+	container.pids.groups.set(pid, group);
 	kernel.groups.set(pid, group);
 	const task = new Task(kernel, group, tid, credentials);
 	task.state = TaskState.InTrap;
@@ -123,6 +123,7 @@ function makeTask(pid: number, uid: number, tid = pid): Task {
 
 const self = makeTask(process.pid, 1000);
 container.init = self.group;
+container.pids.begin(self.group);
 const parent = makeTask(process.ppid, 0);
 const stranger = new Task(kernel, parent.group, 1, { ...self.credentials, uid: 5, euid: 5, suid: 5, fsuid: 5 });
 
@@ -405,6 +406,7 @@ t.test('a dead process is gone', async (t) => {
 	const description = tryOpen(`/proc/${process.ppid}/status`) as FileDescription;
 	parent.group.isDead = true;
 	container.groups.delete(process.ppid);
+	container.pids.groups.delete(process.ppid);
 	kernel.tasks.delete(process.ppid);
 	t.equal(description.read(self, new TestVector(), AT_OFFSET), -ESRCH);
 	t.equal(tryOpen(`/proc/${process.ppid}/status`), -ENOENT);

@@ -76,7 +76,7 @@ export class RootDirectory extends PseudoDirectory {
 	}
 
 	override get linkCount(): number {
-		return 4 + this.fs.container.groups.size;
+		return 4 + this.fs.container.pids.groups.size;
 	}
 
 	override lookup(name: string): Inode | number {
@@ -110,7 +110,7 @@ export class RootDirectory extends PseudoDirectory {
 		const { fs } = this;
 		const from = Math.max(description.offset, FIRST_PROCESS);
 		const listed: [id: number, ino: number][] = [];
-		for (const group of fs.container.groups.values()) {
+		for (const group of fs.container.pids.groups.values()) {
 			const id = fs.container.insideId(group.pid);
 			if (id > 0 && id + FIRST_PROCESS >= from) listed.push([id, fs.directoryOf(group, group.pid, false).ino]);
 		}

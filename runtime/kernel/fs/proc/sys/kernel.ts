@@ -51,8 +51,8 @@ export function kernelDirectory(fs: ProcFileSystem): ProcDirectory {
 	const { container } = fs;
 	for (const [name, value] of Object.entries(CONSTANTS)) directory.add(name, new SysctlFile(fs, () => `${value}\n`));
 	for (const [name, value] of Object.entries(READ_ONLY)) directory.add(name, new SysctlFile(fs, () => `${value}\n`, 0o444));
-	directory.add('hostname', new SysctlFile(fs, () => `${container.hostname}\n`));
-	directory.add('domainname', new SysctlFile(fs, () => `${container.domainname}\n`));
+	directory.add('hostname', new SysctlFile(fs, () => `${container.uts.hostname}\n`));
+	directory.add('domainname', new SysctlFile(fs, () => `${container.uts.domainname}\n`));
 	directory.add('random', randomDirectory(fs));
 	return directory;
 }

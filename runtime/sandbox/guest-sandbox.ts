@@ -1,0 +1,371 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { constants, userInfo } from 'node:os';
+import { join } from 'node:path';
+import type { isopod } from '../../proto/generated/sandbox.js';
+import { HostError } from '../host-error.js';
+import { native } from '../native.js';
+import { Cgroup } from '../oci/cgroup/cgroup.js';
+import { oomKills } from '../oci/cgroup/stats.js';
+import { type Config, ConfigError, parseConfig, SHARED_NAMESPACES } from '../oci/config.js';
+import { type Hooks, runHooks } from '../oci/hooks.js';
+import type { Resources } from '../oci/resources.js';
+import { type ContainerRecord, processStart, type StateStore } from '../oci/state.js';
+import { setNetworkSysctls } from '../oci/sysctl.js';
+import { type Answer, SandboxClient, SandboxGone } from './client.js';
+import { enterCgroup, freeze, groupPath, helpers, livingGroup, thaw } from './control-group.js';
+import { adoptEarly } from './early.js';
+import { exitCode } from './exit-status.js';
+import { launchSandbox, openTrees, sealRoot } from './launch.js';
+import type { ContainerSpec, ContainerStatus, Exit, Sandbox } from './sandbox.js';
+import { killSandbox, waitForEnd } from './sandbox-process.js';
+
+/** An end, with how the container's system calls were answered until then; null when nobody can tell any more. */
+export interface GuestExit extends Exit {
+	readonly counts: isopod.sandbox.ICounts | null;
+}
+
+/** A stack with the error above it. */
+const LAST_WORDS_LINES = 20;
+
+/** A pod in a guest kernel: its sandbox process, with records of its containers in a StateStore. */
+export class GuestSandbox implements Sandbox {
+	readonly ended: Promise<string>;
+
+	private constructor(
+		readonly store: StateStore,
+		readonly id: string,
+		readonly pid: number,
+		private readonly client: SandboxClient,
+	) {
+		this.ended = client.gone.then(() => lastWords(this.logPath) || 'the sandbox process has ended');
+	}
+
+	/** Starts a sandbox process (or takes the early one) for a pod whose first container is `spec`, and makes that. Its own words go to `log`. */
+	static async make(store: StateStore, spec: ContainerSpec, log?: string): Promise<GuestSandbox> {
+		const { id, config } = spec;
+		for (const type of SHARED_NAMESPACES) {
+			const path = config.linux.joined[type];
+			if (path !== undefined)
+				throw new ConfigError('linux.namespaces', `the ${type} namespace ${path} can be joined by a later container of a pod only`);
+		}
+		const record = newRecord(spec, id);
+		store.create(record, spec.text);
+		let sandbox: GuestSandbox | null = null;
+		try {
+			const early = config.linux.networkNamespace === null && log === undefined ? adoptEarly(store, id) : null;
+			if (early === null) {
+				record.idSlot = store.takeSlot(id);
+				store.save(record);
+				const logPath = log ?? join(store.folder(id), LOG);
+				Object.assign(record, launchSandbox(store.socket(id), logPath, record.idSlot, config.linux.networkNamespace));
+			} else {
+				Object.assign(record, early);
+			}
+			store.save(record);
+			if (Object.keys(config.linux.sysctl).length > 0) applySysctls(config, record.pid);
+			sandbox = new GuestSandbox(store, id, record.pid, SandboxClient.connect(store.socket(id)));
+			await sandbox.build(record, spec);
+			return sandbox;
+		} catch (error) {
+			sandbox?.close();
+			const why = record.pid > 0 ? lastWords(log ?? join(store.folder(id), LOG)) : '';
+			await destroyPod(store, record);
+			if (error instanceof Error && why !== '') error.message += `\n${why}`;
+			throw error;
+		}
+	}
+
+	/** The sandbox that the container `id` lives in. Throws when there is no such container, or its sandbox is gone. */
+	static open(store: StateStore, id: string): GuestSandbox {
+		const { sandboxId, pid } = store.load(id);
+		return new GuestSandbox(store, sandboxId, pid, SandboxClient.connect(store.socket(sandboxId)));
+	}
+
+	async create(spec: ContainerSpec): Promise<void> {
+		const first = this.store.load(this.id);
+		if (first.status !== 'running' && first.status !== 'created')
+			throw new Error(`cannot join the sandbox ${this.id}: its first container is ${first.status}`);
+		checkNamespaces(spec.config, first.pid);
+		const { pid, pidStart, idSlot } = first;
+		const record: ContainerRecord = { ...newRecord(spec, this.id), pid, pidStart, idSlot };
+		this.store.create(record, spec.text);
+		try {
+			await this.build(record, spec);
+		} catch (error) {
+			await this.delete(spec.id);
+			throw error;
+		}
+	}
+
+	private async build(record: ContainerRecord, { id, bundle, rootfs, config, text, stdio, onBuilt }: ContainerSpec): Promise<void> {
+		const { client, store } = this;
+		const trees = openTrees(config, rootfs, bundle, record.pid);
+		try {
+			await client.call({ create: { containerId: id, config: text } }, [...trees, ...stdio]);
+			onBuilt?.();
+			sealRoot(config, trees[0]!);
+		} finally {
+			for (const fd of trees) native.close(fd);
+		}
+		if (record.cgroupsPath !== null) await enterCgroup(client, record, Cgroup.at(record.cgroupsPath), config.linux.resources);
+		setOomScore(record.pid, config.process.oomScoreAdj);
+		for (const point of ['prestart', 'createRuntime', 'createContainer'] as const) runHooks(config.hooks, point, hookState(record));
+		record.status = 'created';
+		store.save(record);
+	}
+
+	/** Start and wait are one request: a program may have ended, and its sandbox process with it, before a second one is read. */
+	async start(id: string): Promise<{ readonly pid: number; readonly ended: Promise<GuestExit> }> {
+		const record = this.store.load(id);
+		const { started, ended } = this.client.start(id);
+		const { outsidePid } = await started;
+		const pid = this.hostPid(outsidePid);
+		record.status = 'running';
+		if (id !== this.id) Object.assign(record, { initPid: pid, initStart: processStart(pid) });
+		this.store.save(record);
+		runLateHooks(this.store, record, 'poststart');
+		return { pid, ended: orKilled(ended) };
+	}
+
+	async exec(id: string, execId: string, process: object, stdio: readonly number[]): Promise<number> {
+		const { outsidePid } = await this.client.call({ exec: { containerId: id, execId, process: JSON.stringify(process) } }, stdio);
+		return this.hostPid(outsidePid);
+	}
+
+	async deleteExec(id: string, execId: string): Promise<void> {
+		await this.client.call({ delete: { containerId: id, execId } });
+	}
+
+	wait(id: string, execId: string): Promise<GuestExit> {
+		return orKilled(this.client.call({ wait: { containerId: id, execId } }));
+	}
+
+	async signal(id: string, execId: string, signal: number, all: boolean): Promise<void> {
+		await this.client.call({ signal: { containerId: id, execId, signal, all } });
+	}
+
+	async status(id: string): Promise<ContainerStatus> {
+		const { status } = this.store.load(id);
+		return status === 'creating' ? 'created' : status;
+	}
+
+	async processes(id: string): Promise<number[]> {
+		const { processes } = await this.client.call({ processes: { containerId: id } });
+		return processes.map(({ outsidePid }) => this.hostPid(outsidePid ?? 0)).filter((pid) => pid > 0);
+	}
+
+	async pause(id: string): Promise<void> {
+		await freeze(this.client, id, await this.cgroup(id));
+	}
+
+	async resume(id: string): Promise<void> {
+		await thaw(this.client, id, await this.cgroup(id));
+	}
+
+	async update(id: string, resources: Resources): Promise<void> {
+		(await this.cgroup(id)).set(resources);
+	}
+
+	oomKills(id: string): number {
+		const path = this.cgroupsPath(id);
+		return path === null ? 0 : oomKills(Cgroup.at(path));
+	}
+
+	cgroupsPath(id: string): string | null {
+		return this.store.load(id).cgroupsPath;
+	}
+
+	async delete(id: string): Promise<void> {
+		const record = this.store.load(id);
+		if (id === this.id) await destroyPod(this.store, record);
+		else await destroyMember(this.store, record, this.client);
+	}
+
+	close(): void {
+		this.client.close();
+	}
+
+	private get logPath(): string {
+		return join(this.store.folder(this.id), LOG);
+	}
+
+	/** A living container's control group. */
+	cgroup(id: string): Promise<Cgroup> {
+		return livingGroup(this.store, this.client, this.store.load(id));
+	}
+
+	/** The host's pid of what the sandbox process calls `outsidePid`; 0 when it has ended. */
+	private hostPid(outsidePid: number): number {
+		const namespace = native.openNamespace(this.pid, 'pid');
+		if (namespace < 0) return 0;
+		const pid = native.translatePid(namespace, outsidePid, false, false);
+		native.close(namespace);
+		return Math.max(0, pid);
+	}
+}
+
+/** The sandbox process's log, in its container's folder. */
+const LOG = 'sandbox.log';
+
+/** Kills what is left of a container and forgets it, with its pod if it is the first. */
+export async function destroyContainer(store: StateStore, record: ContainerRecord): Promise<void> {
+	if (record.id === record.sandboxId) {
+		await destroyPod(store, record);
+		return;
+	}
+	let client: SandboxClient | null = null;
+	try {
+		client = processStart(record.pid) === record.pidStart ? SandboxClient.connect(store.socket(record.sandboxId)) : null;
+		await destroyMember(store, record, client);
+	} finally {
+		client?.close();
+	}
+}
+
+async function destroyPod(store: StateStore, record: ContainerRecord): Promise<void> {
+	const { id, pid, pidStart, cgroupsPath } = record;
+	if (pid > 0) {
+		killSandbox(pid, pidStart);
+		// What is frozen doesn't die.
+		if (cgroupsPath !== null && Cgroup.at(cgroupsPath).isFrozen()) Cgroup.at(cgroupsPath).freeze(false);
+		await waitForEnd(pid, pidStart);
+	}
+	forget(store, record, id);
+}
+
+/** `client` is null when the sandbox process is gone. */
+async function destroyMember(store: StateStore, record: ContainerRecord, client: SandboxClient | null): Promise<void> {
+	const { id, cgroupsPath } = record;
+	if (client !== null) {
+		try {
+			await endMember(client, id, cgroupsPath);
+		} catch (error) {
+			if (!(error instanceof SandboxGone)) throw error;
+		}
+	}
+	forget(store, record, id);
+}
+
+async function endMember(client: SandboxClient, id: string, cgroupsPath: string | null): Promise<void> {
+	const { containers } = await client.call({ containers: {} });
+	const found = containers.find((container) => container.id === id);
+	// Making it may have failed before the sandbox process knew of it.
+	if (found === undefined) return;
+	if ((found.status ?? CREATED) === RUNNING) {
+		// It may end by itself just now.
+		await client.call({ signal: { containerId: id, signal: constants.signals.SIGKILL, all: true } }).catch(() => {});
+		if (cgroupsPath !== null && Cgroup.at(cgroupsPath).isFrozen()) await thaw(client, id, Cgroup.at(cgroupsPath));
+		await client.call({ wait: { containerId: id } });
+	}
+	await client.call({ delete: { containerId: id } });
+}
+
+/** isopod.sandbox.Container.Status, of which the generated code has only a type here. */
+const CREATED = 0;
+const RUNNING = 1;
+
+function forget(store: StateStore, record: ContainerRecord, id: string): void {
+	if (record.cgroupsPath !== null) Cgroup.at(record.cgroupsPath).remove();
+	if (record.status !== 'creating') runLateHooks(store, { ...record, status: 'stopped', pid: 0 }, 'poststop');
+	store.remove(id);
+}
+
+function newRecord({ id, bundle, rootfs, config }: ContainerSpec, sandboxId: string): ContainerRecord {
+	return {
+		ociVersion: config.ociVersion,
+		id,
+		sandboxId,
+		bundle,
+		rootfs,
+		created: new Date().toISOString(),
+		owner: userInfo().username,
+		annotations: config.annotations,
+		status: 'creating',
+		pid: 0,
+		pidStart: '',
+		initPid: 0,
+		initStart: '',
+		idSlot: -1,
+		cgroupsPath: groupPath(config, id),
+	};
+}
+
+/** A pod's later containers live in its sandbox's namespaces, and in none of another's. Throws ConfigError. */
+function checkNamespaces({ linux: { joined, networkNamespace } }: Config, sandboxPid: number): void {
+	for (const type of SHARED_NAMESPACES) checkNamespace(type, joined[type] ?? null, sandboxPid, type);
+	checkNamespace('network', networkNamespace, sandboxPid, 'net');
+}
+
+function checkNamespace(type: string, path: string | null, sandboxPid: number, file: string): void {
+	if (path === null) return;
+	const theirs = statSync(path, { throwIfNoEntry: false });
+	if (theirs === undefined) throw new ConfigError('linux.namespaces', `there is no ${type} namespace ${path}`);
+	const own = statSync(`/proc/${sandboxPid}/ns/${file}`);
+	if (theirs.ino !== own.ino || theirs.dev !== own.dev)
+		throw new ConfigError('linux.namespaces', `the ${type} namespace ${path} is none of its own sandbox's (process ${sandboxPid})`);
+}
+
+/** What a hook reads: the state of the runtime specification. */
+function hookState({ ociVersion, id, status, pid, bundle, annotations }: ContainerRecord): object {
+	return { ociVersion, id, status, pid, bundle, annotations };
+}
+
+/** Runs hooks whose failure changes nothing any more: it is told. */
+function runLateHooks(store: StateStore, record: ContainerRecord, point: 'poststart' | 'poststop'): void {
+	let hooks: Hooks;
+	try {
+		({ hooks } = parseConfig(store.config(record.id)));
+	} catch {
+		// Without a config there are no hooks.
+		return;
+	}
+	try {
+		runHooks(hooks, point, hookState(record));
+	} catch (error) {
+		process.stderr.write(`isopod: ${error instanceof Error ? error.message : String(error)}\n`);
+	}
+}
+
+/** The sandbox process's network namespace is the container's. */
+function applySysctls(config: Config, sandboxPid: number): void {
+	const fd = native.openNamespace(sandboxPid, 'net');
+	if (fd < 0) throw HostError.errno(`Open the network namespace of the sandbox process ${sandboxPid}`, -fd);
+	try {
+		setNetworkSysctls(config.linux.sysctl, fd);
+	} finally {
+		native.close(fd);
+	}
+}
+
+/** Guests have the score of the helper that makes them. */
+function setOomScore(sandboxPid: number, score: number | null): void {
+	if (score === null || score === 0) return;
+	for (const pid of helpers(sandboxPid)) {
+		const file = `/proc/${pid}/oom_score_adj`;
+		try {
+			writeFileSync(file, `${score}`);
+		} catch (error) {
+			throw HostError.from(`Write process.oomScoreAdj ${score} to ${file}`, error);
+		}
+	}
+}
+
+/** What a sandbox process wrote before it ended, for the user who will not find its log any more. */
+function lastWords(file: string): string {
+	try {
+		return readFileSync(file, 'utf8').trim().split('\n').slice(-LAST_WORDS_LINES).join('\n');
+	} catch {
+		return '';
+	}
+}
+
+/** A program's end. A sandbox process that dies takes its guests with it: they were killed. */
+async function orKilled(answer: Promise<Answer>): Promise<GuestExit> {
+	try {
+		const { status, endedAtMs, counts } = await answer;
+		return { status: exitCode(status), atMs: endedAtMs, counts: counts ?? null };
+	} catch (error) {
+		if (!(error instanceof SandboxGone)) throw error;
+		return { status: 128 + constants.signals.SIGKILL, atMs: Date.now(), reason: error.message, counts: null };
+	}
+}

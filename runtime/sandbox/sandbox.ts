@@ -1,0 +1,71 @@
+import type { Config } from '../oci/config.js';
+import type { Resources } from '../oci/resources.js';
+
+/** What a container is made of. */
+export interface ContainerSpec {
+	readonly id: string;
+	/** The OCI bundle, an absolute path. */
+	readonly bundle: string;
+	/** The root file system, an absolute path. */
+	readonly rootfs: string;
+	readonly config: Config;
+	/** config.json's text, which `config` is parsed from. */
+	readonly text: string;
+	/** Standard input, output and error, which stay the caller's; with `config.process.terminal` a pty's slave, three times. */
+	readonly stdio: readonly number[];
+	/** Called when the sandbox has what it needs of `stdio` and of the trees, before hooks run. */
+	readonly onBuilt?: () => void;
+}
+
+/** How a program ended. */
+export interface Exit {
+	/** As a shell tells it: the exit code, or 128 + the signal that killed it. */
+	readonly status: number;
+	/** Milliseconds since 1970. */
+	readonly atMs: number;
+	/** Why, when it didn't end by itself: its sandbox went. */
+	readonly reason?: string;
+}
+
+export type ContainerStatus = 'created' | 'running' | 'paused' | 'stopped';
+
+/**
+ * One pod's sandbox, whichever handler made it: what front ends hold. The first container is the sandbox's: the pod ends with it, the others join its
+ * namespaces. Methods throw an Error whose message is for the user. Whatever a restart needs is on disk when a promise is resolved, so that another process
+ * can `open` the sandbox and go on.
+ */
+export interface Sandbox {
+	/** The first container's id. */
+	readonly id: string;
+	/** A process of the host whose /proc/PID/ns/net, ipc and uts stand for the pod's: those paths name them in a config.json. */
+	readonly pid: number;
+	/** Resolves, with why, when the sandbox is gone; its programs with it. */
+	readonly ended: Promise<string>;
+
+	/** Another container of the pod. Leaves nothing behind when it fails. */
+	create(spec: ContainerSpec): Promise<void>;
+	/** The host's pid of its program, and its end. */
+	start(id: string): Promise<{ readonly pid: number; readonly ended: Promise<Exit> }>;
+	/** Another program in a container, `process` as the OCI specification has it, under an id of the caller's: the host's pid of it. */
+	exec(id: string, execId: string, process: object, stdio: readonly number[]): Promise<number>;
+	/** Forgets an exec that has ended. */
+	deleteExec(id: string, execId: string): Promise<void>;
+	/** How a container's program (`execId` '') or an exec ended, whenever that is or was. 137 when the sandbox went with it. */
+	wait(id: string, execId: string): Promise<Exit>;
+	/** To a container's program, an exec, or, with `all`, to all processes of the container. Rejects when it isn't running. */
+	signal(id: string, execId: string, signal: number, all: boolean): Promise<void>;
+	status(id: string): Promise<ContainerStatus>;
+	/** The host's pids of a container's processes. */
+	processes(id: string): Promise<number[]>;
+	pause(id: string): Promise<void>;
+	resume(id: string): Promise<void>;
+	update(id: string, resources: Resources): Promise<void>;
+	/** How often the host has killed one of its processes for want of memory. */
+	oomKills(id: string): number;
+	/** Where a container's control group is; null without one. */
+	cgroupsPath(id: string): string | null;
+	/** Kills what still runs of a container and forgets it, with all that it had; of the first: the pod. */
+	delete(id: string): Promise<void>;
+	/** Lets go of it: it lives on. */
+	close(): void;
+}
