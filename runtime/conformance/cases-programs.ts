@@ -6,6 +6,7 @@ export const programCases: readonly ConformanceCase[] = [
 	{ name: 'threads', script: '/mnt/bin/threads 2>&1; echo $?; ls | wc -l; cat f199' },
 	{ name: 'pipe-timer', script: '/mnt/bin/pipe-timer; echo $?' },
 	{ name: 'pipe-timer-restart', script: '/mnt/bin/pipe-timer restart; echo $?' },
+	{ name: 'posix-timers', script: '/mnt/bin/posix-timers; echo $?' },
 	{ name: 'timerfd', script: '/mnt/bin/timerfd; echo $?' },
 	{ name: 'memfd', script: '/mnt/bin/memfd; echo $?' },
 	{ name: 'pidfd', script: '/mnt/bin/pidfd; echo $?' },

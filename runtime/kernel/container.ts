@@ -32,6 +32,8 @@ export class Container {
 	onEmpty: (() => void) | null = null;
 	/** The host is freezing its processes: none may stay in a blocked call (facts/traps.md 5). */
 	isPaused = false;
+	/** POSIX timers of its processes. */
+	posixTimerCount = 0;
 	readonly counts: CallCounts = { trapped: 0, continued: 0, lent: 0, missing: new Map() };
 
 	constructor(

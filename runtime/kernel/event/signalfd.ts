@@ -1,7 +1,7 @@
 import { EAGAIN, EFAULT, EINVAL } from '../abi/errno.js';
 import { O_RDWR } from '../abi/fcntl.js';
 import { POLLIN } from '../abi/poll-constants.js';
-import { SI_QUEUE, SIGCHLD } from '../abi/signal-numbers.js';
+import { SI_QUEUE, SI_TIMER, SIGCHLD } from '../abi/signal-numbers.js';
 import type { Kernel } from '../kernel.js';
 import { isInSet, type SignalInfo } from '../task/kept-signals.js';
 import type { Task } from '../task/task.js';
@@ -15,6 +15,8 @@ const AT_SIGNO = 0;
 const AT_CODE = 8;
 const AT_PID = 12;
 const AT_UID = 16;
+const AT_TID = 24;
+const AT_OVERRUN = 32;
 const AT_STATUS = 40;
 const AT_INT = 44;
 const AT_PTR = 48;
@@ -102,13 +104,18 @@ function encode(info: SignalInfo): void {
 	bytes.fill(0);
 	view.setUint32(AT_SIGNO, info.signal, true);
 	view.setInt32(AT_CODE, info.code, true);
-	view.setUint32(AT_PID, info.pid, true);
-	view.setUint32(AT_UID, info.uid, true);
+	if (info.code === SI_TIMER) {
+		view.setInt32(AT_TID, info.timerId, true);
+		view.setInt32(AT_OVERRUN, info.overrun, true);
+	} else {
+		view.setUint32(AT_PID, info.pid, true);
+		view.setUint32(AT_UID, info.uid, true);
+	}
 	if (info.signal === SIGCHLD && info.code > 0) {
 		view.setInt32(AT_STATUS, info.status, true);
 		view.setUint32(AT_UTIME, info.userTicks, true);
 		view.setUint32(AT_STIME, info.systemTicks, true);
-	} else if (info.code === SI_QUEUE) {
+	} else if (info.code === SI_QUEUE || info.code === SI_TIMER) {
 		view.setInt32(AT_INT, info.valueLow, true);
 		view.setInt32(AT_PTR, info.valueLow, true);
 		view.setInt32(AT_PTR + 4, info.valueHigh, true);

@@ -5,6 +5,7 @@ import { SIGRTMAX } from '../abi/signal-numbers.js';
 import { ANSWERED, CONTINUE } from '../task/blocked.js';
 import { hasCapability } from '../task/credentials.js';
 import { PidFd } from '../task/pidfd.js';
+import { SIGINFO_BYTES, SIGINFO_CODE, SIGINFO_SIGNO } from '../task/signal-origin.js';
 import type { Task } from '../task/task.js';
 import type { ThreadGroup } from '../task/thread-group.js';
 import { copyIn, scratchView } from '../trap/guest-memory.js';
@@ -12,7 +13,7 @@ import type { Trap } from '../trap/trap.js';
 import { LENT_CURRENT } from '../vfs/descriptor-table.js';
 import { install } from './install.js';
 import { lend } from './memory.js';
-import { checkKill, isLostOn, killGroup, sendToThreadOf } from './signal.js';
+import { checkKill, killGroup, sendToThreadOf } from './signal.js';
 
 /** pidfd_open(2) flags are open(2)'s. */
 const PIDFD_NONBLOCK = O_NONBLOCK;
@@ -22,9 +23,6 @@ const PIDFD_SIGNAL_THREAD = 1;
 const PIDFD_SIGNAL_THREAD_GROUP = 2;
 const PIDFD_SIGNAL_PROCESS_GROUP = 4;
 
-const SIGINFO_BYTES = 128;
-const SIGINFO_SIGNO = 0;
-const SIGINFO_CODE = 8;
 const SI_TKILL = -6;
 
 /** pidfd_open(2). A pidfd is always close-on-exec. */
@@ -61,7 +59,7 @@ export function sysPidfdSendSignal(task: Task, trap: Trap): number {
 	if (pidfd.isThread ? (flags & PIDFD_SIGNAL_THREAD_GROUP) === 0 : (flags & PIDFD_SIGNAL_THREAD) !== 0) {
 		return sendToThreadOf(task, group, pidfd.isThread ? pidfd.threadId : group.pid, signal);
 	}
-	return isLostOn(group, signal) ? 0 : task.kernel.signals.sendToGroup(group, signal, task);
+	return group.isImmuneTo(signal) ? 0 : task.kernel.signals.sendToGroup(group, signal, task);
 }
 
 function checkInfo(task: Task, address: number, signal: number, group: ThreadGroup | null): number {

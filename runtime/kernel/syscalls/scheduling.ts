@@ -14,8 +14,6 @@ const PRIO_USER = 2;
 /** ioprio_set(2) counts them from 1. */
 const IOPRIO_WHO_PROCESS = 1;
 
-const statBuffer = Buffer.alloc(16);
-
 /**
  * sched_setaffinity(2), sched_setscheduler(2), sched_setparam(2), sched_setattr(2): the host does it, and can name nobody outside of the container. To it
  * all guests of the container are one user, so who may change whom is checked here. Errors: EPERM.
@@ -57,9 +55,7 @@ function mayChangeThread(task: Task, id: number): boolean {
 	const outside = container.outsideId(id, true);
 	if (outside === 0) return true;
 	const group = task.kernel.tasks.get(outside)?.group ?? container.pids.groups.get(outside);
-	if (group !== undefined) return isOwn(task, group);
-	// A thread that never trapped is known to the host alone.
-	return native.readProcFile(`${task.group.pid}/task/${outside}/stat`, statBuffer) > 0;
+	return group !== undefined ? isOwn(task, group) : task.group.hasThread(outside);
 }
 
 function isOwn(task: Task, group: ThreadGroup): boolean {

@@ -1,10 +1,12 @@
 import { native } from '../../native.js';
 import { CAP_KILL } from '../abi/capability-numbers.js';
 import { EINVAL, EPERM, ESRCH } from '../abi/errno.js';
-import { SI_TKILL, SIGCONT, SIGKILL, SIGRTMAX, SIGSTOP } from '../abi/signal-numbers.js';
+import { SI_TKILL, SIGCONT, SIGRTMAX } from '../abi/signal-numbers.js';
 import { hasSignalFds } from '../event/signalfd.js';
 import { CONTINUE } from '../task/blocked.js';
 import { hasCapability } from '../task/credentials.js';
+import type { SignalInfo } from '../task/kept-signals.js';
+import { SIGINFO_BYTES, SIGINFO_CODE, SIGINFO_VALUE } from '../task/signal-origin.js';
 import { SignalWatch } from '../task/signal-watch.js';
 import { type Task, TaskState } from '../task/task.js';
 import type { ThreadGroup } from '../task/thread-group.js';
@@ -13,9 +15,6 @@ import type { Trap } from '../trap/trap.js';
 
 /** struct kernel_sigaction: handler, flags, restorer, mask. */
 const SIGACTION_FLAGS = 8;
-/** siginfo_t of sigqueue(3). */
-const SIGINFO_CODE = 8;
-const SIGINFO_VALUE = 24;
 const SA_RESTART = 0x1000_0000;
 /** The C library's own, which signal(7) leaves out: pthread_cancel(3), and setuid(2) and its like of all threads, nptl(7). */
 const SIGCANCEL = 32;
@@ -114,57 +113,85 @@ function sendToThread(task: Task, tgid: number, tid: number, signal: number): nu
 }
 
 /** Sends to a thread of `group`, by the sandbox process's number of it; never a *continued* call. */
-export function sendToThreadOf(task: Task, group: ThreadGroup, tid: number, signal: number): number {
-	if (isLostOn(group, signal)) return 0;
-	const target = group.tasks.get(tid);
-	return target === undefined ? native.sendSignal(group.pid, tid, signal) : task.kernel.signals.sendToThread(target, signal, task);
+export function sendToThreadOf(task: Task, group: ThreadGroup, tid: number, signal: number, info: SignalInfo | null = null): number {
+	return group.isImmuneTo(signal) ? 0 : task.kernel.signals.sendToThreadId(group, tid, signal, task, info);
 }
 
-/** rt_sigqueueinfo(2), rt_tgsigqueueinfo(2): to the caller's own process the host does it, as it checks the info; to others EPERM is all that is safe. */
+/** rt_sigqueueinfo(2). To the caller's own process the host sends, who checks the info; to others it comes from no process (si_pid is 0). */
 export function sysRtSigqueueinfo(task: Task, trap: Trap): number {
+	const signal = trap.int(1);
+	const info = copyInOrigin(task, trap.size(2), signal);
+	if (typeof info === 'number') return info;
 	const group = task.group.container.groupByInsideId(trap.int(0));
 	if (group === null) return -ESRCH;
-	const denied = checkKill(task, group, trap.int(1));
+	const denied = group === task.group ? 0 : checkOrigin(info);
 	if (denied < 0) return denied;
-	if (hasSignalFds() && keepQueued(task, group, null, trap.int(1), trap.size(2))) return 0;
-	return group === task.group && !hasBlockedOther(task) ? CONTINUE : send(task, group, trap.int(1));
-}
-
-/** Keeps a signal with the sender's own info for a signalfd, if that info is one that anybody may send. */
-function keepQueued(task: Task, group: ThreadGroup, thread: Task | null, signal: number, address: number): boolean {
-	if (copyIn(task.tid, address, SIGINFO_VALUE + 8) < 0) return false;
-	const code = scratchView.getInt32(SIGINFO_CODE, true);
-	const low = scratchView.getInt32(SIGINFO_VALUE, true);
-	const high = scratchView.getInt32(SIGINFO_VALUE + 4, true);
-	if (group !== task.group && (code >= 0 || code === SI_TKILL)) return false;
-	return task.kernel.signals.keep(group, thread, signal, task, code, low, high);
+	if (signal < 0 || signal > SIGRTMAX) return -EINVAL;
+	const refused = checkKill(task, group, signal);
+	if (refused < 0) return refused;
+	if (group === task.group && !hasBlockedOther(task)) {
+		return hasSignalFds() && task.kernel.signals.keep(group, null, signal, task, info) ? 0 : CONTINUE;
+	}
+	return signal === 0 || group.isImmuneTo(signal) ? 0 : task.kernel.signals.sendToGroup(group, signal, task, originToSend(info));
 }
 
 /** rt_tgsigqueueinfo(2). */
 export function sysRtTgsigqueueinfo(task: Task, trap: Trap): number {
-	const group = task.group.container.groupByInsideId(trap.int(0));
-	if (group === null) return -ESRCH;
-	const outside = task.group.container.outsideId(trap.int(1), true);
-	const target = group.tasks.get(outside);
-	if (target !== undefined && hasSignalFds() && checkKill(task, group, trap.int(2)) >= 0) {
-		if (keepQueued(task, group, target, trap.int(2), trap.size(3))) return 0;
+	const signal = trap.int(2);
+	const info = copyInOrigin(task, trap.size(3), signal);
+	if (typeof info === 'number') return info;
+	if (trap.int(0) <= 0 || trap.int(1) <= 0) return -EINVAL;
+	const { container } = task.group;
+	const group = container.groupByInsideId(trap.int(0));
+	const outside = container.outsideId(trap.int(1), true);
+	if (group === null || outside === 0) return -ESRCH;
+	const denied = group === task.group ? 0 : checkOrigin(info);
+	if (denied < 0) return denied;
+	if (signal < 0 || signal > SIGRTMAX) return -EINVAL;
+	const refused = checkKill(task, group, signal);
+	if (refused < 0) return refused;
+	if (group === task.group && outside === task.tid) {
+		return hasSignalFds() && task.kernel.signals.keep(group, task, signal, task, info) ? 0 : CONTINUE;
 	}
-	if (group === task.group && outside === task.tid) return CONTINUE;
-	return sendToThread(task, trap.int(0), trap.int(1), trap.int(2));
+	return sendToThreadOf(task, group, outside, signal, originToSend(info));
+}
+
+/** What the caller says of a signal that it sends with a value. */
+function copyInOrigin(task: Task, address: number, signal: number): SignalInfo | number {
+	const error = copyIn(task.tid, address, SIGINFO_BYTES);
+	if (error < 0) return error;
+	return {
+		signal,
+		code: scratchView.getInt32(SIGINFO_CODE, true),
+		pid: task.group.container.insideId(task.group.pid),
+		uid: task.credentials.uid,
+		status: 0,
+		userTicks: 0,
+		systemTicks: 0,
+		timerId: 0,
+		overrun: 0,
+		valueLow: scratchView.getInt32(SIGINFO_VALUE, true),
+		valueHigh: scratchView.getInt32(SIGINFO_VALUE + 4, true),
+	};
+}
+
+/** Nobody may pass for the kernel or for kill(2) before another process. */
+function checkOrigin(info: SignalInfo): number {
+	return info.code >= 0 || info.code === SI_TKILL ? -EPERM : 0;
+}
+
+/** The host lets nobody pass for the kernel, not the guest kernel either: such an info is left out. */
+function originToSend(info: SignalInfo): SignalInfo | null {
+	return checkOrigin(info) < 0 ? null : info;
 }
 
 /** To itself the host sends, with the right siginfo; whoever is blocked in a trap has to be woken by the guest kernel. */
 function send(task: Task, group: ThreadGroup, signal: number): number {
-	if (signal === 0 || isLostOn(group, signal)) return 0;
+	if (signal === 0 || group.isImmuneTo(signal)) return 0;
 	if (group === task.group && !hasBlockedOther(task)) {
 		return hasSignalFds() && task.kernel.signals.keep(group, null, signal, task) ? 0 : CONTINUE;
 	}
 	return task.kernel.signals.sendToGroup(group, signal, task);
-}
-
-/** From the sandbox process the host would force them on a container's init; inside, they do nothing (pid_namespaces(7)). */
-export function isLostOn(group: ThreadGroup, signal: number): boolean {
-	return group.isInit && (signal === SIGKILL || signal === SIGSTOP);
 }
 
 function hasBlockedOther(task: Task): boolean {

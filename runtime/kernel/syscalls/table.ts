@@ -130,6 +130,7 @@ import { sysPidfdGetfd, sysPidfdOpen, sysPidfdSendSignal, sysWaitid } from './pi
 import { sysPipe, sysPipe2 } from './pipe.js';
 import { sysPoll, sysPpoll, sysPselect6, sysSelect } from './poll.js';
 import { sysMqGetsetattr, sysMqNotify, sysMqOpen, sysMqTimedreceive, sysMqTimedsend, sysMqUnlink } from './posix-queues.js';
+import { sysTimerCreate, sysTimerDelete, sysTimerGetoverrun, sysTimerGettime, sysTimerSettime } from './posix-timer.js';
 import { sysClone, sysContinue, sysExecve, sysExecveat, sysExitGroup, sysFork, sysPlan, sysUnshare, sysVfork } from './process.js';
 import { sysIoprioSet, sysSchedSet, sysSetpriority } from './scheduling.js';
 import { sysSemctl, sysSemget, sysSemop, sysSemtimedop } from './semaphores.js';
@@ -395,7 +396,7 @@ export const SYSCALLS: readonly Syscall[] = [
 		name: 'rt_sigqueueinfo',
 		lane: 'trapped',
 		support: 'partial',
-		note: 'the info is lost between processes',
+		note: 'si_pid is 0 between processes',
 		handler: sysRtSigqueueinfo,
 	},
 	{
@@ -554,11 +555,18 @@ export const SYSCALLS: readonly Syscall[] = [
 	},
 	{ number: 220, name: 'semtimedop', lane: 'trapped', support: 'full', handler: sysSemtimedop, restart: 'never' },
 	{ number: 221, name: 'fadvise64', lane: 'trapped', support: 'partial', note: 'taken, without effect', handler: sysFadvise64 },
-	{ number: 222, name: 'timer_create', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 223, name: 'timer_settime', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 224, name: 'timer_gettime', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 225, name: 'timer_getoverrun', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 226, name: 'timer_delete', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 222, name: 'timer_create', lane: 'trapped', support: 'full', handler: sysTimerCreate },
+	{ number: 223, name: 'timer_settime', lane: 'trapped', support: 'full', handler: sysTimerSettime },
+	{ number: 224, name: 'timer_gettime', lane: 'trapped', support: 'full', handler: sysTimerGettime },
+	{
+		number: 225,
+		name: 'timer_getoverrun',
+		lane: 'trapped',
+		support: 'partial',
+		note: 'si_overrun of a signal that was blocked counts up to when it was sent',
+		handler: sysTimerGetoverrun,
+	},
+	{ number: 226, name: 'timer_delete', lane: 'trapped', support: 'full', handler: sysTimerDelete },
 	{ number: 227, name: 'clock_settime', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{
 		number: 228,
@@ -702,7 +710,7 @@ export const SYSCALLS: readonly Syscall[] = [
 		name: 'rt_tgsigqueueinfo',
 		lane: 'trapped',
 		support: 'partial',
-		note: 'the info is lost between processes',
+		note: 'si_pid is 0 between processes',
 		handler: sysRtTgsigqueueinfo,
 	},
 	{ number: 298, name: 'perf_event_open', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },

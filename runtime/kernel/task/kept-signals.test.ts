@@ -10,7 +10,7 @@ import { KeptSignals, type SignalInfo, signalBit } from './kept-signals.js';
 
 function info(signal: number, valueLow = 0): SignalInfo {
 	const code = valueLow === 0 ? SI_USER : SI_QUEUE;
-	return { signal, code, pid: 7, uid: 1000, status: 0, userTicks: 0, systemTicks: 0, valueLow, valueHigh: 0 };
+	return { signal, code, pid: 7, uid: 1000, status: 0, userTicks: 0, systemTicks: 0, timerId: 0, overrun: 0, valueLow, valueHigh: 0 };
 }
 
 t.test('of a standard signal one is kept, of a real-time signal all up to a bound', async (t) => {

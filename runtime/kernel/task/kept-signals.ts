@@ -11,7 +11,10 @@ export interface SignalInfo {
 	readonly status: number;
 	readonly userTicks: number;
 	readonly systemTicks: number;
-	/** sigqueue(3)'s value, as two words. */
+	/** Of SI_TIMER: which timer, and how often it has expired beyond the one that the signal is for. */
+	readonly timerId: number;
+	readonly overrun: number;
+	/** The value of sigqueue(3) or of a timer, as two words. */
 	readonly valueLow: number;
 	readonly valueHigh: number;
 }

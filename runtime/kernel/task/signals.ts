@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { native } from '../../native.js';
+import { EAGAIN } from '../abi/errno.js';
 import { POLLIN } from '../abi/poll-constants.js';
 import {
 	SI_KERNEL,
@@ -20,6 +21,7 @@ import { hasSignalFds, SignalFd } from '../event/signalfd.js';
 import type { Kernel } from '../kernel.js';
 import { EVENT_INTERRUPTED } from '../trap/records.js';
 import { isInSet, KeptSignals, type SignalInfo } from './kept-signals.js';
+import { encodeOrigin } from './signal-origin.js';
 import { type Task, TaskState } from './task.js';
 import type { ThreadGroup } from './thread-group.js';
 
@@ -51,8 +53,6 @@ export class SignalState {
 	}
 }
 
-/** Whatever the way of sending says. */
-const NO_CODE = Number.MIN_SAFE_INTEGER;
 const STATUS_BYTES = 4096;
 const statusBuffer = Buffer.alloc(STATUS_BYTES);
 
@@ -82,29 +82,38 @@ export class Signals {
 
 	constructor(private readonly kernel: Kernel) {}
 
-	/** Sends a signal to a process, as kill(2) does, and ends the call that it interrupts. 0, or -ESRCH. `sender`: null for the kernel itself. */
-	sendToGroup(group: ThreadGroup, signal: number, sender: Task | null = null): number {
-		if (hasSignalFds() && this.keep(group, null, signal, sender)) return 0;
+	/**
+	 * Sends a signal to a process, as kill(2) does, and ends the call that it interrupts. 0, or -ESRCH. `sender`: null for the kernel itself. `info`: what it
+	 * carries, of a timer or of sigqueue(3).
+	 */
+	sendToGroup(group: ThreadGroup, signal: number, sender: Task | null = null, info: SignalInfo | null = null): number {
+		if (hasSignalFds() && this.keep(group, null, signal, sender, info)) return 0;
 		group.signalsSent++;
 		if (signal === SIGSTOP) return this.stop(group, signal);
 		const target = signal === SIGKILL || signal === 0 ? null : this.pickBlocked(group, signal);
-		if (target === null) return native.sendSignal(group.pid, -1, signal);
+		if (target === null) return give(group, -1, signal, info);
 		if (isStop(signal) && !has(this.state.caught, signal)) return this.stop(group, signal);
-		const error = native.sendSignal(group.pid, target.tid, signal);
+		const error = give(group, target.tid, signal, info);
 		this.end(target, signal);
 		return error;
 	}
 
 	/** Sends a signal to one thread, as tgkill(2) does. */
-	sendToThread(task: Task, signal: number, sender: Task | null = null): number {
-		if (hasSignalFds() && this.keep(task.group, task, signal, sender)) return 0;
+	sendToThread(task: Task, signal: number, sender: Task | null = null, info: SignalInfo | null = null): number {
+		if (hasSignalFds() && this.keep(task.group, task, signal, sender, info)) return 0;
 		task.group.signalsSent++;
-		const error = native.sendSignal(task.group.pid, task.tid, signal);
+		const error = give(task.group, task.tid, signal, info);
 		if (error < 0 || task.state !== TaskState.Blocked || signal === SIGKILL || signal === 0) return error;
 		if (!readState(task.tid, this.state) || this.state.isIgnored(signal, task.group.isInit)) return error;
 		if (isStop(signal) && !has(this.state.caught, signal)) this.endAll(task.group);
 		else if (this.isDeliverable(task, signal)) this.end(task, signal);
 		return error;
+	}
+
+	/** `sendToThread` by the sandbox process's number of the thread, which may be one that has never trapped. */
+	sendToThreadId(group: ThreadGroup, tid: number, signal: number, sender: Task | null, info: SignalInfo | null): number {
+		const task = group.tasks.get(tid);
+		return task !== undefined ? this.sendToThread(task, signal, sender, info) : give(group, tid, signal, info);
 	}
 
 	/** Sends a signal to every process of a process group (the host's number). `self`: the caller, which takes it in the call that it is in. */
@@ -128,6 +137,14 @@ export class Signals {
 		return has(this.state.blocked, signal) || has(this.state.ignored, signal);
 	}
 
+	/** Does the signal wait, here or at the host, for the process or (`tid` not negative) for that thread of it? */
+	isPending(group: ThreadGroup, tid: number, signal: number): boolean {
+		const { kept } = tid < 0 ? group : (group.tasks.get(tid) ?? group);
+		if (kept !== null && isInSet(kept.low, kept.high, signal)) return true;
+		if (!readState(tid < 0 ? group.pid : tid, this.state)) return false;
+		return has(tid < 0 ? this.state.sharedPending : this.state.pending, signal);
+	}
+
 	/** The host itself has sent (or is about to send) `signal` to a process: SIGCHLD at the end of the child that `info` tells of. */
 	hostSent(group: ThreadGroup, signal: number, info: (() => SignalInfo) | null = null): void {
 		if (info !== null && hasSignalFds()) this.keepChild(group, info);
@@ -145,23 +162,12 @@ export class Signals {
 	 * Keeps a signal for the signalfds of a process: where one shows it, and whoever could take it (`thread`, or all threads) blocks it. The host doesn't hear of
 	 * it, as the guest kernel can't take back what is pending there. False: it has to be sent.
 	 */
-	keep(group: ThreadGroup, thread: Task | null, signal: number, sender: Task | null, code = NO_CODE, valueLow = 0, valueHigh = 0): boolean {
+	keep(group: ThreadGroup, thread: Task | null, signal: number, sender: Task | null, info: SignalInfo | null = null): boolean {
 		if (signal <= 0 || signal === SIGKILL || signal === SIGSTOP || !this.isShown(group, signal)) return false;
 		if (!(thread === null ? this.isBlockedByAll(group, signal) : this.isBlockedBy(thread.tid, signal))) return false;
 		// It goes on, whatever becomes of the signal.
 		if (signal === SIGCONT) native.sendSignal(group.pid, -1, signal);
-		const kept = this.keptOf(thread ?? group);
-		kept.add({
-			signal,
-			code: code !== NO_CODE ? code : sender === null ? SI_KERNEL : thread === null ? SI_USER : SI_TKILL,
-			pid: sender === null ? 0 : group.container.insideId(sender.group.pid),
-			uid: sender === null ? 0 : sender.credentials.uid,
-			status: 0,
-			userTicks: 0,
-			systemTicks: 0,
-			valueLow,
-			valueHigh,
-		});
+		this.keptOf(thread ?? group).add(info ?? sentInfo(group, thread, signal, sender));
 		this.wakeSignalFds(group, signal);
 		return true;
 	}
@@ -224,7 +230,9 @@ export class Signals {
 			if (!isInSet(kept.low, kept.high, signal) || !isWanted(signal)) continue;
 			const low = signal <= 32 ? 1 << (signal - 1) : 0;
 			const high = signal > 32 ? 1 << (signal - 33) : 0;
-			while (kept.take(low, high) !== null) native.sendSignal(group.pid, thread === null ? -1 : thread.tid, signal);
+			for (let info = kept.take(low, high); info !== null; info = kept.take(low, high)) {
+				give(group, thread === null ? -1 : thread.tid, signal, info.code < 0 && info.code !== SI_TKILL ? info : null);
+			}
 			isAny = true;
 		}
 		if (isAny) group.signalsSent++;
@@ -308,6 +316,31 @@ export class Signals {
 		this.endAll(group);
 		return error;
 	}
+}
+
+/** What kill(2) and tgkill(2) say of themselves. */
+function sentInfo(group: ThreadGroup, thread: Task | null, signal: number, sender: Task | null): SignalInfo {
+	return {
+		signal,
+		code: sender === null ? SI_KERNEL : thread === null ? SI_USER : SI_TKILL,
+		pid: sender === null ? 0 : group.container.insideId(sender.group.pid),
+		uid: sender === null ? 0 : sender.credentials.uid,
+		status: 0,
+		userTicks: 0,
+		systemTicks: 0,
+		timerId: 0,
+		overrun: 0,
+		valueLow: 0,
+		valueHigh: 0,
+	};
+}
+
+/** Gives a signal to the host, for the process or (`tid` not negative) for that thread of it. */
+function give(group: ThreadGroup, tid: number, signal: number, info: SignalInfo | null): number {
+	if (info === null) return native.sendSignal(group.pid, tid, signal);
+	const error = native.queueSignal(group.pid, tid, signal, encodeOrigin(info));
+	// Its queue of signals with a value is full: as Linux, where a timer or a signal below SIGRTMIN comes all the same, without.
+	return error === -EAGAIN ? native.sendSignal(group.pid, tid, signal) : error;
 }
 
 /** Every thread of a process, from the host. */

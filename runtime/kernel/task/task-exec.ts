@@ -98,6 +98,7 @@ export class ExecPlan implements Continued {
 			group.files = own;
 		}
 		group.destroyAio();
+		group.posixTimers?.deleteAll();
 		group.files.exec(task);
 		group.container.ipc.detachAll(group);
 		group.incarnation++;

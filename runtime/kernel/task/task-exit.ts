@@ -22,6 +22,7 @@ export function endGroup(kernel: Kernel, group: ThreadGroup): void {
 	kernel.forks.parentEnded(group);
 	if (group.realTimer?.isArmed) kernel.timers.disarm(group.realTimer);
 	group.destroyAio();
+	group.posixTimers?.deleteAll();
 	if (leader !== undefined) group.files.release(leader);
 	group.container.ipc.groupEnded(group);
 	kernel.groups.delete(group.pid);
@@ -75,6 +76,8 @@ function childInfo(group: ThreadGroup): SignalInfo {
 		status: signal === 0 ? (status >> 8) & 0xff : signal,
 		userTicks: stat.number(STAT_UTIME),
 		systemTicks: stat.number(STAT_STIME),
+		timerId: 0,
+		overrun: 0,
 		valueLow: 0,
 		valueHigh: 0,
 	};

@@ -1,6 +1,8 @@
 import { native } from '../../native.js';
+import { SIGKILL, SIGSTOP } from '../abi/signal-numbers.js';
 import type { Container } from '../container.js';
 import type { AioContext } from '../event/aio-context.js';
+import type { PosixTimers } from '../event/posix-timers.js';
 import type { Timer } from '../event/timers.js';
 import { WaitQueue } from '../event/wait-queue.js';
 import type { Adjustments, SemaphoreSet } from '../ipc/sysv/semaphore-set.js';
@@ -14,6 +16,8 @@ import type { KeptSignals } from './kept-signals.js';
 import type { Limits } from './limits.js';
 import type { Task } from './task.js';
 import type { ExecPlan } from './task-exec.js';
+
+const oneByte = Buffer.alloc(1);
 
 /**
  * A guest process (Linux: signal_struct and what threads share). Its host process has the same id; ids here are the sandbox process's
@@ -61,6 +65,8 @@ export class ThreadGroup {
 	/** ITIMER_REAL and alarm(2). Interval in ns, 0 for one shot. */
 	realTimer: Timer | null = null;
 	realTimerIntervalNs = 0;
+	/** timer_create(2)'s; null before the first. They belong to the program. */
+	posixTimers: PosixTimers | null = null;
 	/** Contexts of io_setup(2) by id; null without any. They belong to the program: exec and the end of the process destroy them. */
 	aio: Map<number, AioContext> | null = null;
 	/** PR_SET_KEEPCAPS. */
@@ -105,5 +111,13 @@ export class ThreadGroup {
 
 	get isInit(): boolean {
 		return this.container.pids.init === this;
+	}
+	/** From the sandbox process the host would force them on a container's init; inside, they do nothing (pid_namespaces(7)). */
+	isImmuneTo(signal: number): boolean {
+		return this.isInit && (signal === SIGKILL || signal === SIGSTOP);
+	}
+	/** Is `tid` (the sandbox process's view) one of its threads? One that has never trapped is known to the host alone. */
+	hasThread(tid: number): boolean {
+		return this.tasks.has(tid) || native.readProcFile(`${this.pid}/task/${tid}/stat`, oneByte) > 0;
 	}
 }

@@ -27,6 +27,7 @@ import { smapsRollupText } from './smaps-rollup.js';
 import { statmText, statText } from './stat.js';
 import { statusText } from './status.js';
 import { TasksDirectory } from './tasks.js';
+import { timersText } from './timers.js';
 
 interface Entry {
 	readonly name: string;
@@ -192,12 +193,7 @@ const ENTRIES: readonly Entry[] = [
 		alive(() => 'allow\n'),
 		{ set: () => -EPERM },
 	),
-	file(
-		'timers',
-		0o444,
-		alive(() => ''),
-		{ only: 'process' },
-	),
+	file('timers', 0o444, alive(timersText), { only: 'process' }),
 	file(
 		'timerslack_ns',
 		0o666,
