@@ -197,6 +197,8 @@ export declare function enterNetworkNamespace(fd: number): number;
 export declare function translatePid(pidNamespaceFd: number, id: number, isThread: boolean, toInside: boolean): number;
 /** Reads a whole small file under this process's /proc (`path` is relative to it, magic links are not followed) into `buffer`; bytes read. */
 export declare function readProcFile(path: string, buffer: Uint8Array): number;
+/** Opens a file under this process's /proc likewise, to read or (`isWritable`) to read and write. */
+export declare function openProcFile(path: string, isWritable: boolean): number;
 
 /**
  * A signal that `mask` unblocks but the thread's own mask blocks must end a trap (ppoll, pselect6, epoll_pwait): on the helper thread the task is

@@ -200,19 +200,39 @@ int64_t TranslatePid(Arguments& arguments) {
   return result == 0 ? -ESRCH : result;
 }
 
+// Opens a file of this process's own /proc; -errno.
+Descriptor OpenProc(const Path& path, uint64_t flags, int* error) {
+  // Beneath it nothing leads out. Never closed.
+  static const Descriptor proc(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  struct open_how how = {};
+  how.flags = flags | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  Descriptor file;
+  if (proc.is_open()) {
+    file = Descriptor(static_cast<int>(syscall(SYS_openat2, proc.get(), path.c_str(), &how, sizeof(how))));
+  }
+  if (!file.is_open()) *error = -errno;
+  return file;
+}
+
+int64_t OpenProcFile(Arguments& arguments) {
+  const Path path(arguments, 0);
+  const bool is_writable = arguments.Boolean(1);
+  if (!arguments.ok()) return 0;
+  if (path.error() != 0) return -path.error();
+  int error = 0;
+  Descriptor file = OpenProc(path, is_writable ? O_RDWR : O_RDONLY, &error);
+  return file.is_open() ? NewDescriptor(file.Release()) : error;
+}
+
 int64_t ReadProcFile(Arguments& arguments) {
   const Path path(arguments, 0);
   const std::span<uint8_t> buffer = arguments.Bytes(1);
   if (!arguments.ok()) return 0;
   if (path.error() != 0) return -path.error();
-  // Beneath it nothing leads out. Never closed.
-  static const Descriptor proc(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!proc.is_open()) return -errno;
-  struct open_how how = {};
-  how.flags = O_RDONLY | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-  const Descriptor file(static_cast<int>(syscall(SYS_openat2, proc.get(), path.c_str(), &how, sizeof(how))));
-  if (!file.is_open()) return -errno;
+  int error = 0;
+  const Descriptor file = OpenProc(path, O_RDONLY, &error);
+  if (!file.is_open()) return error;
   size_t length = 0;
   while (length < buffer.size()) {
     const ssize_t got = read(file.get(), buffer.data() + length, buffer.size() - length);
@@ -262,6 +282,7 @@ constexpr Export kExports[] = {
     {"enterNetworkNamespace", Numeric<EnterNetworkNamespace>},
     {"translatePid", Numeric<TranslatePid>},
     {"readProcFile", Numeric<ReadProcFile>},
+    {"openProcFile", Numeric<OpenProcFile>},
     {"monotonicNs", Numeric<MonotonicNs>},
     {"clockGetTime", Numeric<ClockGetTime>},
     {"setDumpable", Numeric<SetDumpable>},

@@ -18,6 +18,7 @@ import {
 } from '../abi/mman.js';
 import { ANSWERED, CONTINUE } from '../task/blocked.js';
 import { type Task, TaskState } from '../task/task.js';
+import { traceable } from '../task/trace-access.js';
 import { EVENT_LENT, LEND_CONTINUE } from '../trap/records.js';
 import type { Trap } from '../trap/trap.js';
 import { LENT_CURRENT, LENT_NONE, LENT_STALE } from '../vfs/descriptor-table.js';
@@ -107,4 +108,10 @@ const HINTS = new Set([MADV_COLD, MADV_PAGEOUT, MADV_MERGEABLE, MADV_UNMERGEABLE
 /** madvise(2) with advice that the native list doesn't have: hints are taken as followed, what would change a file or the host is refused. */
 export function sysMadvise(_task: Task, trap: Trap): number {
 	return HINTS.has(trap.int(2)) ? 0 : -EINVAL;
+}
+
+/** get_robust_list(2) of another thread; the caller's own is native. The host can name no thread outside of the container. */
+export function sysGetRobustList(task: Task, trap: Trap): number {
+	const group = traceable(task, trap.int(0));
+	return typeof group === 'number' ? group : CONTINUE;
 }

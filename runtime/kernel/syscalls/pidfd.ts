@@ -1,13 +1,12 @@
-import { CAP_SYS_PTRACE } from '../abi/capability-numbers.js';
 import { EBADF, EINVAL, EPERM, ESRCH } from '../abi/errno.js';
 import { O_EXCL, O_NONBLOCK, O_PATH } from '../abi/fcntl.js';
 import { SIGRTMAX } from '../abi/signal-numbers.js';
 import { ANSWERED, CONTINUE } from '../task/blocked.js';
-import { hasCapability } from '../task/credentials.js';
 import { PidFd } from '../task/pidfd.js';
 import { SIGINFO_BYTES, SIGINFO_CODE, SIGINFO_SIGNO } from '../task/signal-origin.js';
 import type { Task } from '../task/task.js';
 import type { ThreadGroup } from '../task/thread-group.js';
+import { mayAttach } from '../task/trace-access.js';
 import { copyIn, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
 import { LENT_CURRENT } from '../vfs/descriptor-table.js';
@@ -80,16 +79,6 @@ export function sysPidfdGetfd(task: Task, trap: Trap): number {
 	if (!mayAttach(task, group)) return -EPERM;
 	const description = group.files.get(trap.int(1));
 	return description === null ? -EBADF : install(task, description.acquire(), true);
-}
-
-function mayAttach(task: Task, group: ThreadGroup): boolean {
-	if (group === task.group) return true;
-	const own = task.credentials;
-	if (hasCapability(own, CAP_SYS_PTRACE)) return true;
-	const its = group.credentials;
-	const isSameUser = own.uid === its.euid && own.uid === its.suid && own.uid === its.uid;
-	const isSameGroup = own.gid === its.egid && own.gid === its.sgid && own.gid === its.gid;
-	return isSameUser && isSameGroup && group.isDumpable && its.permitted.isSubsetOf(own.permitted);
 }
 
 /**

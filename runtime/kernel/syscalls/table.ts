@@ -111,8 +111,10 @@ import {
 	sysUtimes,
 } from './file-stat.js';
 import { sysInotifyAddWatch, sysInotifyInit, sysInotifyInit1, sysInotifyRmWatch } from './inotify.js';
+import { sysKcmp } from './kcmp.js';
 import { sysMemfdCreate } from './memfd.js';
-import { sysMadvise, sysMmap, sysMsync } from './memory.js';
+import { sysGetRobustList, sysMadvise, sysMmap, sysMsync } from './memory.js';
+import { sysGetMempolicy, sysMbind, sysSetMempolicy, sysSetMempolicyHomeNode } from './memory-policy.js';
 import { sysMsgctl, sysMsgget, sysMsgrcv, sysMsgsnd } from './message-queues.js';
 import {
 	ARCH_PRCTL,
@@ -126,12 +128,14 @@ import {
 	type Syscall,
 	THREAD_FLAGS,
 } from './native-rules.js';
+import { sysMigratePages, sysMincore, sysMovePages } from './pages.js';
 import { sysPidfdGetfd, sysPidfdOpen, sysPidfdSendSignal, sysWaitid } from './pidfd.js';
 import { sysPipe, sysPipe2 } from './pipe.js';
 import { sysPoll, sysPpoll, sysPselect6, sysSelect } from './poll.js';
 import { sysMqGetsetattr, sysMqNotify, sysMqOpen, sysMqTimedreceive, sysMqTimedsend, sysMqUnlink } from './posix-queues.js';
 import { sysTimerCreate, sysTimerDelete, sysTimerGetoverrun, sysTimerGettime, sysTimerSettime } from './posix-timer.js';
 import { sysClone, sysContinue, sysExecve, sysExecveat, sysExitGroup, sysFork, sysPlan, sysUnshare, sysVfork } from './process.js';
+import { sysProcessVmReadv, sysProcessVmWritev } from './process-memory.js';
 import { sysIoprioSet, sysSchedSet, sysSetpriority } from './scheduling.js';
 import { sysSemctl, sysSemget, sysSemop, sysSemtimedop } from './semaphores.js';
 import { sysShmat, sysShmctl, sysShmdt, sysShmget } from './shared-memory.js';
@@ -236,7 +240,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	},
 	{ number: 25, name: 'mremap', lane: 'native', support: 'full', native: "Changes the caller's own address space." },
 	{ number: 26, name: 'msync', lane: 'continued', support: 'full', handler: sysMsync },
-	{ number: 27, name: 'mincore', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 27, name: 'mincore', lane: 'trapped', support: 'full', handler: sysMincore },
 	{
 		number: 28,
 		name: 'madvise',
@@ -351,7 +355,14 @@ export const SYSCALLS: readonly Syscall[] = [
 		support: 'full',
 		native: 'Reads the clock, the counter of the caller, or randomness; sleeps.',
 	},
-	{ number: 101, name: 'ptrace', lane: 'trapped', support: 'none', errno: EPERM, note: 'not yet' },
+	{
+		number: 101,
+		name: 'ptrace',
+		lane: 'trapped',
+		support: 'none',
+		errno: EPERM,
+		note: "as under a policy that forbids tracing (Yama's ptrace_scope 3)",
+	},
 	{ number: 102, name: 'getuid', lane: 'trapped', support: 'full', handler: sysGetuid },
 	{ number: 103, name: 'syslog', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{ number: 104, name: 'getgid', lane: 'trapped', support: 'full', handler: sysGetgid },
@@ -457,7 +468,13 @@ export const SYSCALLS: readonly Syscall[] = [
 		rules: oneOf(0, ARCH_PRCTL),
 		errno: EINVAL,
 	},
-	{ number: 159, name: 'adjtimex', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
+	{
+		number: 159,
+		name: 'adjtimex',
+		lane: 'native',
+		support: 'full',
+		native: "Reads the clock's state; to change it takes a privilege that no guest has.",
+	},
 	{ number: 160, name: 'setrlimit', lane: 'trapped', support: 'full', handler: sysSetrlimit },
 	{ number: 161, name: 'chroot', lane: 'trapped', support: 'full', handler: sysChroot },
 	{ number: 162, name: 'sync', lane: 'trapped', support: 'full', handler: sysSync },
@@ -537,7 +554,13 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 213, name: 'epoll_create', lane: 'trapped', support: 'full', handler: sysEpollCreate },
 	{ number: 214, name: 'epoll_ctl_old', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 215, name: 'epoll_wait_old', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 216, name: 'remap_file_pages', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{
+		number: 216,
+		name: 'remap_file_pages',
+		lane: 'native',
+		support: 'full',
+		native: 'Maps other pages of a file that the caller has mapped, with the rights of that mapping.',
+	},
 	{ number: 217, name: 'getdents64', lane: 'trapped', support: 'full', handler: sysGetdents64 },
 	{
 		number: 218,
@@ -595,9 +618,9 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 234, name: 'tgkill', lane: 'trapped', support: 'full', handler: sysTgkill },
 	{ number: 235, name: 'utimes', lane: 'trapped', support: 'full', handler: sysUtimes },
 	{ number: 236, name: 'vserver', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 237, name: 'mbind', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 238, name: 'set_mempolicy', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 239, name: 'get_mempolicy', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 237, name: 'mbind', lane: 'trapped', support: 'full', handler: sysMbind },
+	{ number: 238, name: 'set_mempolicy', lane: 'trapped', support: 'full', handler: sysSetMempolicy },
+	{ number: 239, name: 'get_mempolicy', lane: 'trapped', support: 'full', handler: sysGetMempolicy },
 	{ number: 240, name: 'mq_open', lane: 'trapped', support: 'full', handler: sysMqOpen },
 	{ number: 241, name: 'mq_unlink', lane: 'trapped', support: 'full', handler: sysMqUnlink },
 	{ number: 242, name: 'mq_timedsend', lane: 'trapped', support: 'full', handler: sysMqTimedsend },
@@ -629,7 +652,7 @@ export const SYSCALLS: readonly Syscall[] = [
 		handler: sysInotifyAddWatch,
 	},
 	{ number: 255, name: 'inotify_rm_watch', lane: 'trapped', support: 'full', handler: sysInotifyRmWatch },
-	{ number: 256, name: 'migrate_pages', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
+	{ number: 256, name: 'migrate_pages', lane: 'trapped', support: 'full', handler: sysMigratePages },
 	{ number: 257, name: 'openat', lane: 'trapped', support: 'full', handler: sysOpenat },
 	{ number: 258, name: 'mkdirat', lane: 'trapped', support: 'full', handler: sysMkdirat },
 	{ number: 259, name: 'mknodat', lane: 'trapped', support: 'full', handler: sysMknodat },
@@ -667,13 +690,13 @@ export const SYSCALLS: readonly Syscall[] = [
 		support: 'full',
 		native: 'Of the calling thread only.',
 		rules: oneOf(0, [0]),
-		errno: EINVAL,
+		handler: sysGetRobustList,
 	},
 	{ number: 275, name: 'splice', lane: 'trapped', support: 'full', handler: sysSplice },
 	{ number: 276, name: 'tee', lane: 'trapped', support: 'full', handler: sysTee },
 	{ number: 277, name: 'sync_file_range', lane: 'trapped', support: 'partial', note: 'taken, without effect', handler: sysSyncFileRange },
 	{ number: 278, name: 'vmsplice', lane: 'trapped', support: 'full', handler: sysVmsplice },
-	{ number: 279, name: 'move_pages', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
+	{ number: 279, name: 'move_pages', lane: 'trapped', support: 'full', handler: sysMovePages },
 	{ number: 280, name: 'utimensat', lane: 'trapped', support: 'full', handler: sysUtimensat },
 	{ number: 281, name: 'epoll_pwait', lane: 'trapped', support: 'full', handler: sysEpollPwait, restart: 'never' },
 	{
@@ -741,7 +764,15 @@ export const SYSCALLS: readonly Syscall[] = [
 		errno: EPERM,
 		note: "needs privileges over the host's file systems",
 	},
-	{ number: 305, name: 'clock_adjtime', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
+	{
+		number: 305,
+		name: 'clock_adjtime',
+		lane: 'native',
+		support: 'full',
+		native: "Reads the clock's state; to change it takes a privilege that no guest has.",
+		rules: oneOf(0, [0]),
+		errno: EINVAL,
+	},
 	{ number: 306, name: 'syncfs', lane: 'trapped', support: 'full', handler: sysSyncfs },
 	{ number: 307, name: 'sendmmsg', lane: 'trapped', support: 'full', handler: sysSendmmsg },
 	{ number: 308, name: 'setns', lane: 'trapped', support: 'none', errno: EPERM, note: "mounts and namespaces are the operator's" },
@@ -752,9 +783,9 @@ export const SYSCALLS: readonly Syscall[] = [
 		support: 'full',
 		native: 'Reads the clock, the counter of the caller, or randomness; sleeps.',
 	},
-	{ number: 310, name: 'process_vm_readv', lane: 'trapped', support: 'none', errno: EPERM, note: 'not yet' },
-	{ number: 311, name: 'process_vm_writev', lane: 'trapped', support: 'none', errno: EPERM, note: 'not yet' },
-	{ number: 312, name: 'kcmp', lane: 'trapped', support: 'none', errno: EPERM, note: 'not yet' },
+	{ number: 310, name: 'process_vm_readv', lane: 'trapped', support: 'full', handler: sysProcessVmReadv },
+	{ number: 311, name: 'process_vm_writev', lane: 'trapped', support: 'full', handler: sysProcessVmWritev },
+	{ number: 312, name: 'kcmp', lane: 'trapped', support: 'partial', note: 'what differs has no order; no epoll targets', handler: sysKcmp },
 	{ number: 313, name: 'finit_module', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{ number: 314, name: 'sched_setattr', lane: 'continued', support: 'full', handler: sysSchedSet },
 	{ number: 315, name: 'sched_getattr', lane: 'continued', support: 'full', handler: sysHost },
@@ -832,7 +863,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 447, name: 'memfd_secret', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 448, name: 'process_mrelease', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{ number: 449, name: 'futex_waitv', lane: 'native', support: 'full', native: "Sleeps and wakes on the caller's own memory." },
-	{ number: 450, name: 'set_mempolicy_home_node', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 450, name: 'set_mempolicy_home_node', lane: 'trapped', support: 'full', handler: sysSetMempolicyHomeNode },
 	{ number: 451, name: 'cachestat', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 452, name: 'fchmodat2', lane: 'trapped', support: 'full', handler: sysFchmodat2 },
 	{ number: 453, name: 'map_shadow_stack', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
@@ -844,6 +875,6 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 459, name: 'lsm_get_self_attr', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 460, name: 'lsm_set_self_attr', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
 	{ number: 461, name: 'lsm_list_modules', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
-	{ number: 462, name: 'mseal', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'not yet' },
+	{ number: 462, name: 'mseal', lane: 'native', support: 'full', native: "Only makes mappings of the caller's own unchangeable." },
 	{ number: NR_PLAN, name: 'isopod_plan', lane: 'trapped', support: 'full', handler: sysPlan },
 ];

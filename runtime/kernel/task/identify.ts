@@ -49,6 +49,7 @@ export function registerGroup(kernel: Kernel, pid: number): ThreadGroup | null {
 		return null;
 	}
 	const group = createGroup(kernel, pid, cookie, fork.inheritance);
+	group.tasks.get(pid)!.memoryPolicy = fork.parent.memoryPolicy;
 	watcher.tell(group);
 	return group;
 }
@@ -72,6 +73,7 @@ function createGroup(kernel: Kernel, pid: number, cookie: number, from: Inherita
 		group.scriptArguments = from.parent.scriptArguments;
 		group.oomScoreAdj = from.parent.oomScoreAdj;
 		group.oomScoreAdjMin = from.parent.oomScoreAdjMin;
+		group.memoryPolicies = from.parent.memoryPolicies?.copy() ?? null;
 		if (from.parent.attachments !== null) from.container.ipc.inherit(from.parent, group);
 	}
 	// Its parent may want to know when it is gone, and nobody can tell any more.
@@ -90,6 +92,8 @@ function addTask(kernel: Kernel, group: ThreadGroup, tid: number): Task {
 	if (existing !== undefined) return existing;
 	const task = new Task(kernel, group, tid, group.credentials);
 	task.signalsSeen = group.signalsSent;
+	// Who started it isn't known; most often it was the first thread.
+	task.memoryPolicy = group.tasks.get(group.pid)?.memoryPolicy ?? null;
 	group.tasks.set(tid, task);
 	kernel.tasks.set(tid, task);
 	return task;
@@ -163,7 +167,7 @@ class GroupEnd implements Endpoint {
 const statusBuffer = Buffer.alloc(4096);
 
 /** The thread group of a thread, from the host; 0 if the thread is gone. */
-function threadGroupOf(tid: number): number {
+export function threadGroupOf(tid: number): number {
 	const length = native.readProcFile(`${tid}/status`, statusBuffer);
 	if (length <= 0) return 0;
 	const match = /^Tgid:\t(\d+)$/m.exec(statusBuffer.latin1Slice(0, length));

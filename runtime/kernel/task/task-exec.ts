@@ -99,6 +99,7 @@ export class ExecPlan implements Continued {
 		}
 		group.destroyAio();
 		group.posixTimers?.deleteAll();
+		group.memoryPolicies = null;
 		group.files.exec(task);
 		group.container.ipc.detachAll(group);
 		group.incarnation++;

@@ -10,6 +10,7 @@ import { BLOCKED } from './blocked.js';
 import type { Credentials } from './credentials.js';
 import type { FileSystemContext } from './file-system-context.js';
 import type { KeptSignals } from './kept-signals.js';
+import type { MemoryPolicy } from './memory-policy.js';
 import type { SignalWatch } from './signal-watch.js';
 import type { ThreadGroup } from './thread-group.js';
 
@@ -48,6 +49,8 @@ export class Task implements Waiter {
 	attaching: { readonly segment: SharedMemory; readonly fd: number; readonly isReadOnly: boolean } | null = null;
 	/** Signals for this thread alone that are kept for a signalfd; null before the first. */
 	kept: KeptSignals | null = null;
+	/** set_mempolicy(2); null is MPOL_DEFAULT. */
+	memoryPolicy: MemoryPolicy | null = null;
 	/** When its call blocked first, monotonic ns; meaningless while it isn't blocked. */
 	blockedSinceNs = 0;
 	/** Looks for a signal that another thread of its process sends; null before the first. */

@@ -14,6 +14,7 @@ import type { FileSystemContext } from './file-system-context.js';
 import type { PendingFork } from './forks.js';
 import type { KeptSignals } from './kept-signals.js';
 import type { Limits } from './limits.js';
+import type { MemoryPolicies } from './memory-policy.js';
 import type { Task } from './task.js';
 import type { ExecPlan } from './task-exec.js';
 
@@ -46,6 +47,8 @@ export class ThreadGroup {
 	semaphoreUndo: Map<SemaphoreSet, Adjustments> | null = null;
 	/** Segments that it has mapped, by address; null without any. */
 	attachments: Map<number, SharedMemory> | null = null;
+	/** Policies of parts of its memory; null without any. */
+	memoryPolicies: MemoryPolicies | null = null;
 	/** A fork in flight whose child would be told by the same cookie: others of the group wait until it is over. */
 	fork: PendingFork | null = null;
 	readonly forkQueue = new WaitQueue();

@@ -22,6 +22,7 @@ import { mountInfoText, mountStatsText, mountsText } from './mounts.js';
 import { NamespacesDirectory } from './namespaces.js';
 import { NetDirectory } from './net.js';
 import { oomAdjText, oomScoreAdjText, oomScoreText, writeOomAdj, writeOomScoreAdj } from './oom.js';
+import { PageMapFile } from './pagemap.js';
 import { canInspect, checkInspect, type ProcessTarget } from './process-target.js';
 import { smapsRollupText } from './smaps-rollup.js';
 import { statmText, statText } from './stat.js';
@@ -118,6 +119,7 @@ const ENTRIES: readonly Entry[] = [
 	file('statm', 0o444, statmText),
 	file('maps', 0o444, (target, reader) => mapsText(reader, target, 'maps'), { isGuarded: true }),
 	{ name: 'mem', mode: S_IFREG | 0o600, make: (ino, target) => new MemoryFile(ino, target) },
+	{ name: 'pagemap', mode: S_IFREG | 0o400, make: (ino, target) => new PageMapFile(ino, target) },
 	link('cwd', (target) => target.group.fs.cwd),
 	link('root', (target) => target.group.fs.root),
 	link('exe', (target) => target.group.executable),
