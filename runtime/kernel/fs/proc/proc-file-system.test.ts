@@ -111,6 +111,7 @@ function makeTask(pid: number, uid: number, tid = pid): Task {
 			new Limits(),
 			credentials,
 		);
+	group.pidfd = native.pidfdOpen(pid, false);
 	container.groups.set(pid, group);
 	container.pids.groups.set(pid, group);
 	kernel.groups.set(pid, group);

@@ -1,8 +1,8 @@
-import { native } from '../../../../native.js';
 import { EINVAL, EIO } from '../../../abi/errno.js';
 import { SEEK_CUR, SEEK_SET } from '../../../abi/fcntl.js';
 import { TASK_SIZE } from '../../../abi/limits.js';
 import { S_IFREG } from '../../../abi/stat-constants.js';
+import { RemoteMemory } from '../../../task/remote-memory.js';
 import type { Task } from '../../../task/task.js';
 import type { IoVector } from '../../../trap/guest-memory.js';
 import { AT_OFFSET, FileDescription } from '../../../vfs/file-description.js';
@@ -53,35 +53,36 @@ class MemoryDescription extends FileDescription {
 	}
 
 	override read(_task: Task, vector: IoVector, position: number): number {
-		return this.move(vector, position, (address, length) => {
-			const got = native.readMemory(this.target.tid, address, chunk, 0, length);
+		return this.move(vector, position, (memory, address, length) => {
+			const got = memory.read(address, chunk, length);
 			return got <= 0 ? got : vector.copyOut(chunk, 0, got);
 		});
 	}
 
 	override write(_task: Task, vector: IoVector, position: number): number {
-		return this.move(vector, position, (address, length) => {
-			const got = vector.copyIn(chunk, 0, length);
-			return got <= 0 ? got : native.writeMemory(this.target.tid, address, chunk, 0, got);
+		return this.move(vector, position, (memory, address, length) => {
+			const allowed = memory.writable(address, length);
+			const got = allowed <= 0 ? allowed : vector.copyIn(chunk, 0, allowed);
+			return got <= 0 ? got : memory.write(address, chunk, got);
 		});
 	}
 
-	private move(vector: IoVector, position: number, transfer: (address: number, length: number) => number): number {
+	private move(vector: IoVector, position: number, transfer: (memory: RemoteMemory, address: number, length: number) => number): number {
 		const { group } = this.target;
 		if (group.isDead || group.incarnation !== this.incarnation) return 0;
 		const start = position === AT_OFFSET ? this.offset : position;
+		const memory = new RemoteMemory(group);
 		let done = 0;
 		while (vector.remaining > 0) {
 			const address = start + done;
 			const length = Math.min(chunk.length, vector.remaining, TASK_SIZE - address);
-			const moved = length > 0 ? transfer(address, length) : -EIO;
-			if (moved <= 0) {
-				if (done === 0) return -EIO;
-				break;
-			}
+			const moved = length > 0 ? transfer(memory, address, length) : -EIO;
+			if (moved <= 0) break;
 			done += moved;
 			if (moved < length) break;
 		}
+		memory.close();
+		if (done === 0 && vector.length > 0) return -EIO;
 		if (position === AT_OFFSET) this.offset += done;
 		return done;
 	}
