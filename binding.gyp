@@ -20,6 +20,7 @@
         "native/addon/spawn.cc",
         "native/addon/spawn-child.cc",
         "native/addon/run-call.cc",
+        "native/addon/install-filter.cc",
         "native/addon/under-mask.cc",
         "native/addon/wait.cc",
       ],

@@ -232,6 +232,22 @@ export declare function runCall(
 	values: Float64Array,
 ): number;
 
+/**
+ * Makes the task of a trap install a seccomp filter (`flags` as for seccomp(2), `program` a sock_filter array) in place of its call, likewise: it maps memory for the
+ * program, and its seccomp(2) is a trap that has to be continued. `Interrupted` with `key` follows as for `runCall`.
+ */
+export declare function installFilter(
+	key: number,
+	listener: number,
+	idLow: number,
+	idHigh: number,
+	tid: number,
+	flags: number,
+	program: Uint8Array,
+): number;
+/** The fifth and sixth argument, as two words each, of calls that `installFilter` and `interruptUnderMask` make a guest run and that have no use for them. */
+export declare function setCallMark(fifthLow: number, fifthHigh: number, sixthLow: number, sixthHigh: number): number;
+
 // --- Guest memory -------------------------------------------------------------------------------------------------
 
 /** Copies `length` bytes from guest memory into `buffer` at `offset`. Bytes copied (may be short at an unmapped page), or -EFAULT, -ESRCH. */

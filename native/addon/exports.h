@@ -11,6 +11,7 @@ std::span<const Export> ChannelExports();
 std::span<const Export> ConfineExports();
 std::span<const Export> FileExports();
 std::span<const Export> FilterExports();
+std::span<const Export> InstallFilterExports();
 std::span<const Export> LendExports();
 std::span<const Export> MemoryExports();
 std::span<const Export> MountExports();

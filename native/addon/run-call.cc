@@ -7,13 +7,12 @@
 
 #include <fcntl.h>
 
-#include <array>
-
 #include "completions.h"
 #include "descriptor.h"
 #include "exports.h"
 #include "host-kernel.h"
 #include "listeners.h"
+#include "other-call.h"
 #include "result.h"
 #include "tracee.h"
 #include "worker.h"
@@ -23,15 +22,13 @@ namespace isopod {
 namespace {
 
 constexpr size_t kQueueCapacity = 4096;
-constexpr size_t kArguments = 6;
 
 struct CallJob {
   int32_t key = 0;
   Descriptor listener;
   uint64_t id = 0;
   pid_t tid = 0;
-  uint64_t number = 0;
-  std::array<uint64_t, kArguments> arguments = {};
+  OtherCall call;
 };
 
 void Complete(const CallJob& job, int64_t result) {
@@ -54,7 +51,7 @@ int RunCall(const CallJob& job, Tracee& tracee, bool* is_free) {
   }
   *is_free = false;
   if (const int error = SendAnswer(job.listener.get(), job.id, -kErestartnointr); error != 0) return error;
-  Stop stop = AwaitStop(job.tid);
+  const Stop stop = AwaitStop(job.tid);
   if (stop.error != 0) return stop.error;
 
   user_regs_struct original;
@@ -63,45 +60,17 @@ int RunCall(const CallJob& job, Tracee& tracee, bool* is_free) {
     *is_free = Finish(job, tracee, -EAGAIN, stop.event == 0 ? stop.signal : 0) == 0;
     return 0;
   }
-  user_regs_struct other = original;
-  other.rip -= kSyscallInstructionSize;
-  other.rax = job.number;
-  // No call to restart: the kernel must not move the instruction pointer a second time.
-  other.orig_rax = ~0ULL;
-  other.rdi = job.arguments[0];
-  other.rsi = job.arguments[1];
-  other.rdx = job.arguments[2];
-  other.r10 = job.arguments[3];
-  other.r8 = job.arguments[4];
-  other.r9 = job.arguments[5];
-  if (const int error = tracee.Set(other); error != 0) return error;
-
-  stop = tracee.RunToSyscall();
-  bool has_run = false;
-  if (stop.error == 0 && stop.signal == kSyscallStop) {
-    stop = tracee.RunToSyscall();
-    has_run = stop.error == 0 && stop.signal == kSyscallStop;
-  }
-  if (stop.error != 0) return stop.error;
+  const OtherResult other = RunOther(tracee, original, job.call);
+  if (other.error != 0) return other.error;
   int64_t result = -EAGAIN;
-  if (has_run) {
-    user_regs_struct after;
-    if (const int error = tracee.Get(&after); error != 0) return error;
-    result = static_cast<int64_t>(after.rax);
-  }
-  // A signal that comes before the other call's own trap was received ends it with a restart code.
-  if (result <= -kErestartsys && result >= -kErestartRestartblock) {
-    result = -EAGAIN;
-    has_run = false;
-  }
-  if (has_run) {
+  if (other.has_run) {
+    result = other.value;
     // As the call it stands for would have returned; an address that is taken is an invalid argument of it.
     original.rax = static_cast<uint64_t>(result == -EEXIST ? -EINVAL : result);
     original.orig_rax = ~0ULL;
   }
   if (const int error = tracee.Set(original); error != 0) return error;
-  const bool is_delivery = stop.event == 0 && stop.signal != kSyscallStop;
-  *is_free = Finish(job, tracee, result, is_delivery ? stop.signal : 0) == 0;
+  *is_free = Finish(job, tracee, result, other.stop.DeliveredSignal()) == 0;
   return 0;
 }
 
@@ -125,10 +94,11 @@ int64_t RunCallBinding(Arguments& arguments) {
   const int listener = ListenerDescriptor(arguments.Int32(1));
   job.id = TrapId(arguments.Uint32(2), arguments.Uint32(3));
   job.tid = arguments.Int32(4);
-  job.number = arguments.Uint32(5);
-  const std::span<double> values = arguments.Float64s(6, kArguments);
+  job.call.number = arguments.Uint32(5);
+  const std::span<double> values = arguments.Float64s(6, kCallArguments);
   if (!arguments.ok()) return 0;
-  for (size_t i = 0; i < kArguments; i++) job.arguments[i] = static_cast<uint64_t>(static_cast<int64_t>(values[i]));
+  for (size_t i = 0; i < kCallArguments; i++)
+    job.call.arguments[i] = static_cast<uint64_t>(static_cast<int64_t>(values[i]));
   int error = listener < 0 ? -ENOENT : 0;
   if (error == 0) {
     job.listener = Descriptor(fcntl(listener, F_DUPFD_CLOEXEC, 3));

@@ -33,6 +33,9 @@ struct Stop {
   int error;
   int signal;
   int event;
+
+  // The signal that it stopped for, to be passed on; 0 for any other kind of stop.
+  int DeliveredSignal() const { return event == 0 && signal != kSyscallStop ? signal : 0; }
 };
 
 // Waits until the task stops. An end is looked at, never collected: that belongs to whoever reaps.

@@ -17,6 +17,7 @@
 #include "exports.h"
 #include "host-kernel.h"
 #include "listeners.h"
+#include "other-call.h"
 #include "result.h"
 #include "tracee.h"
 #include "worker.h"
@@ -40,9 +41,7 @@ struct InterruptJob {
 // whatever becomes of the signal, the kernel's own restart logic then does the right thing with the original call.
 int Release(Tracee& tracee, const user_regs_struct& original, const Stop& stop) {
   const int error = tracee.Set(original);
-  // A plain signal-delivery stop has no event; only its signal is passed on.
-  const bool is_delivery = stop.event == 0 && stop.signal != kSyscallStop;
-  const int detach_error = tracee.Detach(is_delivery ? stop.signal : 0);
+  const int detach_error = tracee.Detach(stop.DeliveredSignal());
   return error != 0 ? error : detach_error;
 }
 
@@ -65,11 +64,7 @@ int SuspendUnderMask(const InterruptJob& job, Tracee& tracee, bool* is_free) {
   }
   user_regs_struct suspended = original;
   suspended.rip -= kSyscallInstructionSize;
-  suspended.rax = SYS_rt_sigsuspend;
-  // No call to restart: the kernel must not move the instruction pointer a second time.
-  suspended.orig_rax = ~0ULL;
-  suspended.rdi = job.mask_address;
-  suspended.rsi = kSignalSetSize;
+  SetCall(&suspended, {SYS_rt_sigsuspend, {job.mask_address, kSignalSetSize, 0, 0, call_mark.fifth, call_mark.sixth}});
   if (const int error = tracee.Set(suspended); error != 0) return error;
 
   stop = tracee.RunToSyscall();

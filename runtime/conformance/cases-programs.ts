@@ -8,6 +8,7 @@ export const programCases: readonly ConformanceCase[] = [
 	{ name: 'pipe-timer-restart', script: '/mnt/bin/pipe-timer restart; echo $?' },
 	{ name: 'posix-timers', script: '/mnt/bin/posix-timers; echo $?' },
 	{ name: 'timerfd', script: '/mnt/bin/timerfd; echo $?' },
+	{ name: 'seccomp', script: '/mnt/bin/seccomp; echo $?' },
 	{ name: 'memory-calls', script: '/mnt/bin/memory-calls; echo $?' },
 	{ name: 'memfd', script: '/mnt/bin/memfd; echo $?' },
 	{ name: 'pidfd', script: '/mnt/bin/pidfd; echo $?' },

@@ -32,6 +32,8 @@ export class Container {
 	onEmpty: (() => void) | null = null;
 	/** The host is freezing its processes: none may stay in a blocked call (facts/traps.md 5). */
 	isPaused = false;
+	/** Seccomp filters that its processes begin with: the sandbox's, and those that the sandbox itself runs under. */
+	filterCount = 1;
 	/** POSIX timers of its processes. */
 	posixTimerCount = 0;
 	readonly counts: CallCounts = { trapped: 0, continued: 0, lent: 0, missing: new Map() };

@@ -84,7 +84,7 @@ interface SpecFile {
 }
 
 /** A tree of scripts/packages.json. */
-export type TreeName = 'base' | 'full' | 'python';
+export type TreeName = 'base' | 'full' | 'python' | 'stress';
 
 /** The path of a tree of `.isopod/rootfs`. */
 export function rootfsPath(name: TreeName): string {

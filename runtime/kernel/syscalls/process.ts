@@ -24,6 +24,7 @@ import {
 import { EINVAL, ENOENT, ENOSYS, EPERM } from '../abi/errno.js';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../abi/fcntl.js';
 import { SIGCHLD } from '../abi/signal-numbers.js';
+import { hostField, readHostProc } from '../fs/proc/host-proc.js';
 import { CONTINUE } from '../task/blocked.js';
 import type { Inheritance } from '../task/forks.js';
 import type { Task } from '../task/task.js';
@@ -101,6 +102,7 @@ function spawnedExec(task: Task): number {
 	const { path, name } = task.group.spawn!;
 	task.group.spawn = null;
 	recordStack(task);
+	task.group.container.filterCount = hostField(readHostProc(`${task.tid}/status`), 'Seccomp_filters');
 	return execPath(task, path, name);
 }
 

@@ -10,6 +10,7 @@ import { INFINITY, RLIMITS } from '../task/limits.js';
 import type { Task } from '../task/task.js';
 import { copyIn, copyOut, scratch, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
+import { seccompMode, setSeccomp } from './seccomp.js';
 
 const UTS_FIELD = 65;
 
@@ -155,6 +156,7 @@ const PR_SET_DUMPABLE = 4;
 const PR_GET_KEEPCAPS = 7;
 const PR_SET_KEEPCAPS = 8;
 const PR_GET_SECCOMP = 21;
+const PR_SET_SECCOMP = 22;
 const PR_CAPBSET_READ = 23;
 const PR_CAPBSET_DROP = 24;
 const PR_GET_SECUREBITS = 27;
@@ -203,7 +205,9 @@ export function sysPrctl(task: Task, trap: Trap): number {
 			group.keepCapabilities = argument === 1;
 			return 0;
 		case PR_GET_SECCOMP:
-			return 0;
+			return seccompMode(task);
+		case PR_SET_SECCOMP:
+			return setSeccomp(task, trap);
 		case PR_CAPBSET_READ:
 			return argument > CAP_LAST ? -EINVAL : credentials.bounding.has(argument) ? 1 : 0;
 		case PR_CAPBSET_DROP: {

@@ -137,6 +137,7 @@ import { sysTimerCreate, sysTimerDelete, sysTimerGetoverrun, sysTimerGettime, sy
 import { sysClone, sysContinue, sysExecve, sysExecveat, sysExitGroup, sysFork, sysPlan, sysUnshare, sysVfork } from './process.js';
 import { sysProcessVmReadv, sysProcessVmWritev } from './process-memory.js';
 import { sysIoprioSet, sysSchedSet, sysSetpriority } from './scheduling.js';
+import { sysSeccomp } from './seccomp.js';
 import { sysSemctl, sysSemget, sysSemop, sysSemtimedop } from './semaphores.js';
 import { sysShmat, sysShmctl, sysShmdt, sysShmget } from './shared-memory.js';
 import { sysKill, sysRtSigaction, sysRtSigqueueinfo, sysRtTgsigqueueinfo, sysTgkill, sysTkill } from './signal.js';
@@ -790,7 +791,14 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 314, name: 'sched_setattr', lane: 'continued', support: 'full', handler: sysSchedSet },
 	{ number: 315, name: 'sched_getattr', lane: 'continued', support: 'full', handler: sysHost },
 	{ number: 316, name: 'renameat2', lane: 'trapped', support: 'full', handler: sysRenameat2 },
-	{ number: 317, name: 'seccomp', lane: 'trapped', support: 'none', errno: EINVAL, note: 'not yet' },
+	{
+		number: 317,
+		name: 'seccomp',
+		lane: 'trapped',
+		support: 'partial',
+		note: 'no listeners or tracers (ENOSYS); strict mode ends by SIGSYS; exec takes a filter with mmap, munmap and mprotect',
+		handler: sysSeccomp,
+	},
 	{
 		number: 318,
 		name: 'getrandom',

@@ -47,6 +47,8 @@ export class Task implements Waiter {
 	signalsSeen = 0;
 	/** A shmat(2) that is on its way as an mmap; null without one. */
 	attaching: { readonly segment: SharedMemory; readonly fd: number; readonly isReadOnly: boolean } | null = null;
+	/** A seccomp(2) is on its way as one with the guest kernel's own copy of the program. */
+	isInstallingFilter = false;
 	/** Signals for this thread alone that are kept for a signalfd; null before the first. */
 	kept: KeptSignals | null = null;
 	/** set_mempolicy(2); null is MPOL_DEFAULT. */

@@ -1,4 +1,5 @@
 import { ESRCH } from '../../../abi/errno.js';
+import { hostField } from '../host-proc.js';
 import { commText } from './comm.js';
 import type { ProcessTarget } from './process-target.js';
 import { guestState, stateText } from './state.js';
@@ -68,11 +69,17 @@ function guestValue(target: ProcessTarget, name: string, value: string): string 
 		case 'NoNewPrivs':
 			return credentials.noNewPrivs ? 1 : 0;
 		case 'Seccomp':
+			return ownFilters(target) > 0 ? 2 : 0;
 		case 'Seccomp_filters':
-			return 0;
+			return ownFilters(target);
 		default:
 			return value;
 	}
+}
+
+/** Filters that the guest has installed itself. */
+function ownFilters(target: ProcessTarget): number {
+	return Math.max(0, hostField(target.readHost('status'), 'Seccomp_filters') - target.group.container.filterCount);
 }
 
 /** Linux's descriptor tables grow from 64 by powers of two to 256, then likewise. */
