@@ -52,6 +52,8 @@ export class Kernel {
 	readonly network: NetworkNamespace;
 	/** Descriptors that a process may have at most: lent ones have the guest's number on the host. */
 	readonly maxDescriptors: number;
+	/** Instructions of all seccomp filters that guests have installed. */
+	filterInstructions = 0;
 	/** When the sandbox started, monotonic ns. */
 	readonly startNs = native.monotonicNs();
 

@@ -85,6 +85,7 @@ function fork(task: Task, flags: number): number {
 			fs: (flags & CLONE_FS) !== 0 ? group.fs : group.fs.copy(),
 			limits: group.limits.copy(),
 			credentials: task.credentials,
+			filters: group.filters?.copy() ?? null,
 		}),
 	);
 }

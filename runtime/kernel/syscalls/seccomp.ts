@@ -4,6 +4,7 @@ import { EACCES, EINVAL, ENOMEM, EOPNOTSUPP } from '../abi/errno.js';
 import { hostField, readHostProc } from '../fs/proc/host-proc.js';
 import { ANSWERED, CONTINUE } from '../task/blocked.js';
 import { hasCapability } from '../task/credentials.js';
+import { FilterHold } from '../task/filter-hold.js';
 import { type Task, TaskState } from '../task/task.js';
 import { copyIn, copyInBytes, scratchView } from '../trap/guest-memory.js';
 import { EVENT_INTERRUPTED } from '../trap/records.js';
@@ -112,18 +113,24 @@ function setFilter(task: Task, trap: Trap, flags: number, address: number): numb
 function install(task: Task, trap: Trap, flags: number, program: Uint8Array): number {
 	const guarded = guardedFilter(program);
 	if (typeof guarded === 'number') return guarded;
-	const { kernel } = task;
+	const { kernel, group } = task;
+	const count = guarded.length / INSTRUCTION_BYTES;
+	group.filters ??= new FilterHold(kernel);
+	const { filters } = group;
+	if (!filters.add(count)) return -ENOMEM;
 	const key = kernel.endpoints.add({
-		onEvent: (kind) => {
+		onEvent: (kind, low) => {
 			if (kind !== EVENT_INTERRUPTED) return;
 			kernel.endpoints.remove(key);
 			task.isInstallingFilter = false;
+			if (low !== 0 && !group.isDead) filters.cancel(count);
 			if (task.state === TaskState.InTrap) task.state = TaskState.Running;
 		},
 	});
 	const error = native.installFilter(key, trap.listener, trap.idLow, trap.idHigh, task.tid, flags, guarded);
 	if (error < 0) {
 		kernel.endpoints.remove(key);
+		filters.cancel(count);
 		return -ENOMEM;
 	}
 	task.isInstallingFilter = true;

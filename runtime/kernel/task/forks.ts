@@ -6,6 +6,7 @@ import type { DescriptorTable } from '../vfs/descriptor-table.js';
 import { BLOCKED, CONTINUE } from './blocked.js';
 import type { Credentials } from './credentials.js';
 import type { FileSystemContext } from './file-system-context.js';
+import type { FilterHold } from './filter-hold.js';
 import { registerGroup } from './identify.js';
 import type { Limits } from './limits.js';
 import type { Continued, Task } from './task.js';
@@ -20,6 +21,7 @@ export interface Inheritance {
 	readonly limits: Limits;
 	readonly credentials: Credentials;
 	readonly parent: ThreadGroup | null;
+	readonly filters: FilterHold | null;
 }
 
 /** A fork that was continued: an attempt until its child is seen (facts/traps.md 7, 23). Owns its snapshot until the child takes it. */
@@ -115,6 +117,7 @@ export class Forks {
 			this.byCookie.delete(fork.cookie);
 			this.overForks.delete(fork);
 			fork.inheritance.files.release(fork.parent);
+			fork.inheritance.filters?.release();
 		}
 	}
 

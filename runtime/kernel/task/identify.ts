@@ -65,6 +65,7 @@ export function registerSpawned(kernel: Kernel, pid: number, cookie: number, inh
 
 function createGroup(kernel: Kernel, pid: number, cookie: number, from: Inheritance): ThreadGroup {
 	const group = new ThreadGroup(from.container, pid, from.parentPid, cookie, from.files, from.fs, from.limits, from.credentials);
+	group.filters = from.filters;
 	if (from.parent !== null) {
 		group.executable = from.parent.executable;
 		group.isDumpable = from.parent.isDumpable;

@@ -23,6 +23,7 @@ export function endGroup(kernel: Kernel, group: ThreadGroup): void {
 	if (group.realTimer?.isArmed) kernel.timers.disarm(group.realTimer);
 	group.destroyAio();
 	group.posixTimers?.deleteAll();
+	group.filters?.release();
 	if (leader !== undefined) group.files.release(leader);
 	group.container.ipc.groupEnded(group);
 	kernel.groups.delete(group.pid);

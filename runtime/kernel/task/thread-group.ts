@@ -11,6 +11,7 @@ import type { DescriptorTable } from '../vfs/descriptor-table.js';
 import type { Path } from '../vfs/path.js';
 import type { Credentials } from './credentials.js';
 import type { FileSystemContext } from './file-system-context.js';
+import type { FilterHold } from './filter-hold.js';
 import type { PendingFork } from './forks.js';
 import type { KeptSignals } from './kept-signals.js';
 import type { Limits } from './limits.js';
@@ -47,6 +48,8 @@ export class ThreadGroup {
 	semaphoreUndo: Map<SemaphoreSet, Adjustments> | null = null;
 	/** Segments that it has mapped, by address; null without any. */
 	attachments: Map<number, SharedMemory> | null = null;
+	/** Seccomp filters of its own, and of its ancestors; null without any. */
+	filters: FilterHold | null = null;
 	/** Policies of parts of its memory; null without any. */
 	memoryPolicies: MemoryPolicies | null = null;
 	/** A fork in flight whose child would be told by the same cookie: others of the group wait until it is over. */

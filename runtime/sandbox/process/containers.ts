@@ -296,7 +296,7 @@ export class Containers {
 		// It is stopped before its first instruction.
 		enterCgroup(prepared.cgroupFds, pid);
 		const fs = new FileSystemContext(container.rootPath, directory, process.user.umask);
-		const inheritance = { container, parentPid: 0, parent: null, files, fs, limits, credentials };
+		const inheritance = { container, parentPid: 0, parent: null, filters: null, files, fs, limits, credentials };
 		const group = registerSpawned(this.kernel, pid, cookie, inheritance);
 		if (group === null) throw new SetupError('start the first process: it died at once');
 		// Nothing fails from here on: until now the descriptors were the caller's to close, now they close with the process's table.
