@@ -35,7 +35,7 @@ const FORBIDDEN: Readonly<Record<string, string>> = {
 	'socket(INET,RAW)': 'EPERM',
 	'socket(PACKET)': 'EPERM',
 	'ptrace(ATTACH,1)': 'EPERM',
-	'process_vm_readv(host)': 'EPERM',
+	'process_vm_readv(host)': 'ESRCH',
 	'kill(host)': 'ESRCH',
 	'x32 getpid': 'ENOSYS',
 	'private trap': 'ENOSYS',

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,7 +56,8 @@ int main(void)
 	TRY("socket(INET,RAW)", SYS_socket, AF_INET, SOCK_RAW, 1);
 	TRY("socket(PACKET)", SYS_socket, AF_PACKET, SOCK_RAW, 0x300);
 	TRY("ptrace(ATTACH,1)", SYS_ptrace, 16, 1, 0, 0);
-	TRY("process_vm_readv(host)", SYS_process_vm_readv, 999999, page, 0, page, 0, 0);
+	struct iovec range = {page, 16};
+	TRY("process_vm_readv(host)", SYS_process_vm_readv, 999999, &range, 1, &range, 1, 0);
 	TRY("kill(host)", SYS_kill, 999999, 0);
 	TRY("x32 getpid", 0x40000000 | 39);
 	TRY("private trap", 0x1505, 0, 0, 0, 0, 0, 0);
