@@ -2,7 +2,7 @@
 // than before. Some stressors find things missing (the log's warnings say which); what each makes of that is not judged here.
 // ISOPOD_STRESS_FACTOR=10 makes it run ten times as long.
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -49,7 +49,8 @@ const STRESSORS: Readonly<Record<string, readonly string[]>> = {
 /** What the sandbox process holds while its guest waits. */
 interface Holdings {
 	readonly residentKib: number;
-	readonly descriptors: number;
+	/** What each leads to. */
+	readonly descriptors: readonly string[];
 }
 
 /** A script that does `work` three times and after each waits idle, with a file in /mnt that says so. */
@@ -96,7 +97,10 @@ async function checkRounds(t: Test, marker: string, work: (round: number) => str
 		t.equal(held.length, 3, 'the sandbox process was measured after each round');
 		const [first, last] = [held[0], held.at(-1)];
 		if (first !== undefined && last !== undefined) {
-			t.ok(last.descriptors <= first.descriptors + 8, `descriptors after the rounds: ${held.map((one) => one.descriptors)}`);
+			t.ok(
+				last.descriptors.length <= first.descriptors.length + 8,
+				`descriptors after the rounds: ${held.map((one) => one.descriptors.length)}; new ones: ${newIn(last.descriptors, first.descriptors)}`,
+			);
 			t.ok(last.residentKib <= first.residentKib + MAX_GROWTH_KIB, `KiB resident after the rounds: ${held.map((one) => one.residentKib)}`);
 		}
 		return lines;
@@ -165,9 +169,9 @@ function measureSandboxOf(marker: string): Holdings | undefined {
 		try {
 			if (!readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0').includes(marker)) continue;
 			for (let above = parentOf(pid); above !== '0'; above = parentOf(above)) {
-				if (!readFileSync(`/proc/${above}/cmdline`, 'latin1').includes('/sandbox.cjs')) continue;
+				if (!readFileSync(`/proc/${above}/cmdline`, 'latin1').includes('/sandbox-start.cjs')) continue;
 				const resident = /^VmRSS:\s*(\d+)/m.exec(readFileSync(`/proc/${above}/status`, 'latin1'));
-				return { residentKib: Number(resident?.[1]), descriptors: readdirSync(`/proc/${above}/fd`).length };
+				return { residentKib: Number(resident?.[1]), descriptors: descriptorsOf(above) };
 			}
 		} catch {
 			// It ended meanwhile.
@@ -178,4 +182,20 @@ function measureSandboxOf(marker: string): Holdings | undefined {
 
 function parentOf(pid: string): string {
 	return /^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? '0';
+}
+
+/** All but System V segments: those outlive who made them, on any Linux. */
+function descriptorsOf(pid: string): string[] {
+	const links = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+	return links.filter((link) => !link.startsWith('/memfd:SYSV'));
+}
+
+/** What is in `after` more often than in `before`. */
+function newIn(after: readonly string[], before: readonly string[]): string[] {
+	const left = [...before];
+	return after.filter((link) => {
+		const at = left.indexOf(link);
+		if (at >= 0) left.splice(at, 1);
+		return at < 0;
+	});
 }

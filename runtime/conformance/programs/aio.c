@@ -87,6 +87,20 @@ int main(void) {
 	signal(SIGALRM, on_alarm);
 	ualarm(50000, 0);
 	printf("interrupted %ld\n", events(c, 1, 8, e, -1));
+	sigset_t alarm, none;
+	sigemptyset(&none);
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	sigprocmask(SIG_BLOCK, &alarm, NULL);
+	struct {
+		sigset_t *set;
+		size_t size;
+	} mask = {&none, 8}, odd = {&none, 7};
+	ualarm(50000, 0);
+	printf("masked %ld", r(syscall(SYS_io_pgetevents, c, 1, 8, e, NULL, &mask)));
+	printf(" odd %ld", r(syscall(SYS_io_pgetevents, c, 0, 8, e, NULL, &odd)));
+	printf(" nowhere %ld", r(syscall(SYS_io_pgetevents, c, 0, 8, e, NULL, 8)));
+	printf(" none %ld\n", r(syscall(SYS_io_pgetevents, c, 0, 8, e, NULL, NULL)));
 	printf("destroy %ld %ld\n", r(syscall(SYS_io_destroy, c)), r(syscall(SYS_io_destroy, c)));
 	return 0;
 }

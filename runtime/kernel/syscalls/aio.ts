@@ -2,6 +2,7 @@ import { EAGAIN, EBADF, EFAULT, EINPROGRESS, EINVAL } from '../abi/errno.js';
 import { O_NONBLOCK, O_PATH } from '../abi/fcntl.js';
 import { POLLERR, POLLHUP } from '../abi/poll-constants.js';
 import { AIO_MAX_EVENTS, AioContext, AioRequest } from '../event/aio-context.js';
+import { takeSignalMask } from '../event/signal-mask-reader.js';
 import { readTimeout, setTimeoutOf } from '../event/timeout-argument.js';
 import { EventFd } from '../ipc/eventfd.js';
 import { BLOCKED } from '../task/blocked.js';
@@ -20,6 +21,8 @@ const IOCB_CMD_PWRITEV = 8;
 const IOCB_FLAG_RESFD = 1;
 const IOCB_BYTES = 64;
 const EVENT_BYTES = 32;
+/** struct __aio_sigset. */
+const SIGSET_ARGUMENT_BYTES = 16;
 /** Contexts of one process. */
 const MAX_CONTEXTS = 1024;
 /** Events copied out at once. */
@@ -181,6 +184,17 @@ export function sysIoGetevents(task: Task, trap: Trap): number {
 		return task.blockOn(context.waiters);
 	}
 	return deliver(task, context, trap.size(3), Math.min(maximum, context.doneCount, EVENTS_PER_COPY));
+}
+
+/** io_pgetevents(2): waits under a signal mask, which a structure of address and size names. */
+export function sysIoPgetevents(task: Task, trap: Trap): number {
+	if (trap.isFirstRun && trap.size(5) !== 0) {
+		const error = copyIn(task.tid, trap.size(5), SIGSET_ARGUMENT_BYTES);
+		if (error < 0) return error;
+		const failed = takeSignalMask(task, get64(0), get64(8));
+		if (failed < 0) return failed;
+	}
+	return sysIoGetevents(task, trap);
 }
 
 /** Copies `count` events out and forgets them. */
