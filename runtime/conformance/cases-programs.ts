@@ -4,6 +4,7 @@ import type { ConformanceCase } from './cases.js';
 
 export const programCases: readonly ConformanceCase[] = [
 	{ name: 'threads', script: '/mnt/bin/threads 2>&1; echo $?; ls | wc -l; cat f199' },
+	{ name: 'cancel', script: '/mnt/bin/cancel; echo $?' },
 	{ name: 'pipe-timer', script: '/mnt/bin/pipe-timer; echo $?' },
 	{ name: 'pipe-timer-restart', script: '/mnt/bin/pipe-timer restart; echo $?' },
 	{ name: 'posix-timers', script: '/mnt/bin/posix-timers; echo $?' },
