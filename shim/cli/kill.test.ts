@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { native } from '../../runtime/native.js';
 import { findHierarchies } from '../../runtime/oci/cgroup/hierarchies.js';
 import { guestProcesses } from '../../runtime/sandbox/guests.js';
 import { type ConfigChanges, PROGRAM, Workbench } from './testing.js';
@@ -95,13 +96,22 @@ const SHAPES: readonly Shape[] = [
 const VICTIMS = ['sandbox', 'guest', 'run', 'run', 'create', 'start', 'exec', 'delete', 'pause', 'update'] as const;
 const PROGRAM_ARGS = ['sh', '-c', 'sleep 1000 & sleep 1000 & (sleep 1000 | cat) & wait'];
 
-function begin(isFront: boolean, args: readonly string[]): ChildProcess {
+function begin(isFront: boolean, args: readonly string[], stdio: StdioOptions = 'ignore'): ChildProcess {
 	const [command, ...first] = isFront ? [FRONT] : [process.execPath, PROGRAM];
 	return spawn(command!, [...first, '--root', bench.root, ...args], {
 		cwd: bench.bundle,
-		stdio: 'ignore',
+		stdio,
 		env: { ...process.env, TMPDIR: TEMPORARY },
 	});
+}
+
+/** Kills `isopod run` at a terminal. */
+async function killAtTerminal(isFront: boolean, id: string, delayMs: number): Promise<void> {
+	const fds = new Int32Array(2);
+	native.openPty(fds);
+	const slave = fds[1]!;
+	await killAfter(begin(isFront, ['run', id], [slave, slave, slave]), delayMs);
+	for (const fd of fds) native.close(fd);
 }
 
 function ended(child: ChildProcess): Promise<void> {
@@ -127,8 +137,10 @@ async function round(number: number): Promise<readonly [string, string[]]> {
 	const hasTerminal = shape.name === 'terminal';
 	// A terminal without anybody who takes its master is for `run` in the foreground alone.
 	bench.configure(PROGRAM_ARGS, hasTerminal && victim !== 'run' ? {} : shape.changes(id));
-	if (victim === 'run') {
-		await killAfter(begin(isFront, hasTerminal || random(2) === 0 ? ['run', id] : ['run', '-d', id]), delayMs);
+	if (victim === 'run' && hasTerminal) {
+		await killAtTerminal(isFront, id, delayMs);
+	} else if (victim === 'run') {
+		await killAfter(begin(isFront, random(2) === 0 ? ['run', id] : ['run', '-d', id]), delayMs);
 	} else if (victim === 'create') {
 		await killAfter(begin(isFront, ['create', id]), delayMs);
 	} else {

@@ -149,36 +149,11 @@ test('bash at a terminal: signals, jobs, size, status; the user’s terminal is 
 	await user.does('stty size', '33 99\r\n');
 	await user.does('cat & sleep 0.2; jobs', 'Stopped');
 	await user.does('kill -9 %1', '');
+	await user.does('python3 -c "import pty; pty.spawn([\'tty\'])"', '/dev/pts/1');
 	user.type('exit 7\r');
 	t.equal(await ended, 7);
 	t.equal(seat.settings, before, 'the settings are restored');
 	t.strictSame(bench.leftovers, []);
-});
-
-test('vi, less and top draw', async (t, bench, seat) => {
-	const { user } = seat;
-	configureFull(bench, BASH);
-	const ended = seat.run('run', 'c1');
-	await user.sees('$ ');
-	user.type('vim.tiny -u NONE file\r');
-	await user.sees('~');
-	user.type('ihello\x1b:wq\r');
-	await user.sees('written');
-	await user.sees('$ ');
-	await user.does('cat file', 'hello\r\n');
-	user.type('seq 1000 | less\r');
-	await user.sees('23\r\n');
-	user.type(' ');
-	await user.sees('46\r\n');
-	user.type('q');
-	await user.sees('$ ');
-	user.type('top\r');
-	await user.sees('COMMAND');
-	user.type('q');
-	await user.sees('$ ');
-	await user.does('python3 -c "import pty; pty.spawn([\'tty\'])"', '/dev/pts/1');
-	user.type('exit\r');
-	t.equal(await ended, 0);
 });
 
 test('exec --tty has a terminal of its own', async (t, bench, seat) => {
