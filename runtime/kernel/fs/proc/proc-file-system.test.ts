@@ -2,6 +2,7 @@ import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { native } from '../../../native.js';
 import { EACCES, EINVAL, ENOENT, EPERM, ESRCH } from '../../abi/errno.js';
 import { O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from '../../abi/fcntl.js';
 import { S_IFIFO, S_IFMT } from '../../abi/stat-constants.js';
