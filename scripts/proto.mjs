@@ -17,7 +17,9 @@ export async function buildProtocols() {
 		const types = join(folder, file.replace(/\.proto$/, '.d.ts'));
 		if (!existsSync(types) || statSync(types).mtimeMs < statSync(source).mtimeMs) {
 			const { pbjs, pbts } = await import('protobufjs-cli');
-			const options = ['-t', 'static-module', '-w', 'es6', '--no-verify', '--no-delimited', '--no-service', '--force-number'];
+			const left = ['--no-verify', '--no-convert', '--no-typeurl', '--no-delimited', '--no-service'];
+			// A root of its own, so that files which import the same messages don't replace each other's.
+			const options = ['-t', 'static-module', '-w', 'es6', ...left, '--force-number', '--root', file.replace(/\.proto$/, '')];
 			await promisify(pbjs.main)([...options, '-o', target, source]);
 			await promisify(pbts.main)(['-o', types, target]);
 			writeFileSync(types, `// Generated from proto/${file}.\n${readFileSync(types, 'utf8')}`);
