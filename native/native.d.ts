@@ -421,6 +421,10 @@ export declare function setMountAttributes(
 	userNamespaceFd: number,
 	isRecursive: boolean,
 ): number;
+/** mount(2); `data` of 4095 bytes at most, as the kernel takes a page. `fileSystemId` above 0: with these file-system ids (setfsuid(2)). */
+export declare function mount(source: string, target: string, type: string, flags: number, data: string, fileSystemId: number): number;
+/** move_mount(2): puts a detached mount on the folder (or file) `target`. */
+export declare function moveMount(treeFd: number, target: string): number;
 export declare function umount(path: string, flags: number): number;
 
 // --- Confinement, clock, host -------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // Detached mounts, made by the privileged front end and handed to a sandbox process as descriptors.
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -9,8 +10,10 @@
 #include "exports.h"
 #include "result.h"
 
-// <sys/mount.h> and <linux/mount.h> of this age define the same enumerators, so umount2 is declared by hand.
+// <sys/mount.h> and <linux/mount.h> of this age define the same enumerators, so these two are declared by hand.
 extern "C" int umount2(const char* target, int flags) noexcept;
+extern "C" int mount(const char* source, const char* target, const char* type, unsigned long flags,
+                     const void* data) noexcept;
 
 namespace isopod {
 
@@ -47,6 +50,57 @@ int64_t SetMountAttributes(Arguments& arguments) {
   return ResultOf(syscall(SYS_mount_setattr, tree_fd, "", flags, &attributes, sizeof(attributes)));
 }
 
+// The calling thread's file-system ids for a while, with every permitted capability effective all the same: an overlay
+// keeps the credentials of its mounter and makes files with them.
+class FileSystemIds {
+ public:
+  explicit FileSystemIds(int id) : is_changed_(id > 0) {
+    if (!is_changed_) return;
+    uid_ = syscall(SYS_setfsuid, id);
+    gid_ = syscall(SYS_setfsgid, id);
+    __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2];
+    if (syscall(SYS_capget, &header, data) == -1) return;
+    for (auto& each : data) each.effective = each.permitted;
+    syscall(SYS_capset, &header, data);
+  }
+  ~FileSystemIds() {
+    if (!is_changed_) return;
+    syscall(SYS_setfsgid, gid_);
+    syscall(SYS_setfsuid, uid_);
+  }
+  FileSystemIds(const FileSystemIds&) = delete;
+  FileSystemIds& operator=(const FileSystemIds&) = delete;
+
+ private:
+  bool is_changed_;
+  long uid_ = 0;
+  long gid_ = 0;
+};
+
+int64_t Mount(Arguments& arguments) {
+  const Path source(arguments, 0, Path::Encoding::kUtf8);
+  const Path target(arguments, 1, Path::Encoding::kUtf8);
+  const Path type(arguments, 2, Path::Encoding::kUtf8);
+  const auto flags = static_cast<unsigned long>(arguments.Size(3));
+  const Path data(arguments, 4, Path::Encoding::kUtf8);
+  const int file_system_id = arguments.Int32(5);
+  if (!arguments.ok()) return 0;
+  for (const Path* path : {&source, &target, &type, &data}) {
+    if (path->error() != 0) return -path->error();
+  }
+  const FileSystemIds ids(file_system_id);
+  return ResultOf(mount(source.c_str(), target.c_str(), type.c_str(), flags, data.c_str()));
+}
+
+int64_t MoveMount(Arguments& arguments) {
+  const int tree_fd = arguments.Int32(0);
+  const Path target(arguments, 1, Path::Encoding::kUtf8);
+  if (!arguments.ok()) return 0;
+  if (target.error() != 0) return -target.error();
+  return ResultOf(syscall(SYS_move_mount, tree_fd, "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH));
+}
+
 int64_t Umount(Arguments& arguments) {
   const Path path(arguments, 0, Path::Encoding::kUtf8);
   const int flags = arguments.Int32(1);
@@ -55,8 +109,8 @@ int64_t Umount(Arguments& arguments) {
 }
 
 constexpr Export kExports[] = {
-    {"cloneTree", Numeric<CloneTree>},
-    {"setMountAttributes", Numeric<SetMountAttributes>},
+    {"cloneTree", Numeric<CloneTree>}, {"setMountAttributes", Numeric<SetMountAttributes>},
+    {"mount", Numeric<Mount>},         {"moveMount", Numeric<MoveMount>},
     {"umount", Numeric<Umount>},
 };
 

@@ -24,6 +24,8 @@ export interface ContainerRecord {
 	readonly sandboxId: string;
 	readonly bundle: string;
 	readonly rootfs: string;
+	/** It was mounted for this container, and is unmounted with it. */
+	readonly hasRootfsMounts: boolean;
 	readonly created: string;
 	readonly owner: string;
 	readonly annotations: Readonly<Record<string, string>>;

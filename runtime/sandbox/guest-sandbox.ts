@@ -16,6 +16,7 @@ import { enterCgroup, freeze, groupPath, helpers, livingGroup, thaw } from './co
 import { adoptEarly } from './early.js';
 import { exitCode } from './exit-status.js';
 import { launchSandbox, openTrees, sealRoot } from './launch.js';
+import { unmountRootfs } from './rootfs.js';
 import type { ContainerSpec, ContainerStatus, Exit, Sandbox } from './sandbox.js';
 import { killSandbox, waitForEnd } from './sandbox-process.js';
 
@@ -97,9 +98,10 @@ export class GuestSandbox implements Sandbox {
 		}
 	}
 
-	private async build(record: ContainerRecord, { id, bundle, rootfs, config, text, stdio, onBuilt }: ContainerSpec): Promise<void> {
+	private async build(record: ContainerRecord, spec: ContainerSpec): Promise<void> {
 		const { client, store } = this;
-		const trees = openTrees(config, rootfs, bundle, record.pid);
+		const { id, config, text, stdio, onBuilt } = spec;
+		const trees = openTrees(config, spec, record.pid, record.idSlot);
 		try {
 			await client.call({ create: { containerId: id, config: text } }, [...trees, ...stdio]);
 			onBuilt?.();
@@ -266,17 +268,19 @@ const RUNNING = 1;
 
 function forget(store: StateStore, record: ContainerRecord, id: string): void {
 	if (record.cgroupsPath !== null) Cgroup.at(record.cgroupsPath).remove();
+	if (record.hasRootfsMounts) unmountRootfs(record.rootfs);
 	if (record.status !== 'creating') runLateHooks(store, { ...record, status: 'stopped', pid: 0 }, 'poststop');
 	store.remove(id);
 }
 
-function newRecord({ id, bundle, rootfs, config }: ContainerSpec, sandboxId: string): ContainerRecord {
+function newRecord({ id, bundle, rootfs, rootfsMounts = [], config }: ContainerSpec, sandboxId: string): ContainerRecord {
 	return {
 		ociVersion: config.ociVersion,
 		id,
 		sandboxId,
 		bundle,
 		rootfs,
+		hasRootfsMounts: rootfsMounts.length > 0,
 		created: new Date().toISOString(),
 		owner: userInfo().username,
 		annotations: config.annotations,

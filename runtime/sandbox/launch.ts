@@ -6,6 +6,8 @@ import { native } from '../native.js';
 import type { Config } from '../oci/config.js';
 import { idBase, processStart } from '../oci/state.js';
 import { nodeLibraries } from './node-libraries.js';
+import { mountRootfs } from './rootfs.js';
+import type { ContainerSpec } from './sandbox.js';
 
 const MOUNT_ATTR_IDMAP = 0x00100000;
 const MOUNT_ATTR_RDONLY = 1;
@@ -91,16 +93,21 @@ function openLog(path: string): number {
 	}
 }
 
+/** Where a container's trees come from; see ContainerSpec. */
+export type TreeSources = Pick<ContainerSpec, 'rootfs' | 'rootfsMounts' | 'bundle'>;
+
 /**
  * The trees a container is made of, as detached mounts mapped to the sandbox's ids: root, then the bind mounts. The caller closes them.
  * The root is still writable: the container's mount points are made in it before `sealRoot`.
  */
-export function openTrees(config: Config, rootfs: string, bundle: string, sandboxPid: number): number[] {
+export function openTrees(config: Config, { rootfs, rootfsMounts = [], bundle }: TreeSources, sandboxPid: number, idSlot: number): number[] {
 	const userNamespace = native.openNamespace(sandboxPid, 'user');
 	if (userNamespace < 0) throw HostError.errno(`Open the user namespace of the sandbox process ${sandboxPid}`, -userNamespace);
 	const trees: number[] = [];
 	try {
-		trees.push(openTree(rootfs, 0, true, userNamespace));
+		const ids = { userNamespace, base: idBase(idSlot) };
+		const isMapped = rootfsMounts.length > 0 && mountRootfs(rootfsMounts, rootfs, `${rootfs}.layers`, ids);
+		trees.push(isMapped ? cloneTree(rootfs, false) : openTree(rootfs, 0, true, userNamespace));
 		for (const mount of config.mounts) {
 			if (mount.type !== 'bind') continue;
 			// A lent file is mapped by the host, which looks at its own mount when a mapping is made executable, then or later.
@@ -124,9 +131,14 @@ export function sealRoot(config: Config, rootFd: number): void {
 	if (error < 0) throw HostError.errno('Make the root read-only', -error);
 }
 
-function openTree(path: string, attributes: number, isRecursive: boolean, userNamespace: number): number {
+function cloneTree(path: string, isRecursive: boolean): number {
 	const fd = native.cloneTree(path, isRecursive);
 	if (fd < 0) throw HostError.errno(`Clone the mount of ${path}`, -fd);
+	return fd;
+}
+
+function openTree(path: string, attributes: number, isRecursive: boolean, userNamespace: number): number {
+	const fd = cloneTree(path, isRecursive);
 	const error = native.setMountAttributes(fd, MOUNT_ATTR_IDMAP | attributes, 0, userNamespace, isRecursive);
 	if (error >= 0) return fd;
 	native.close(fd);

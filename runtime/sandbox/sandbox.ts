@@ -1,5 +1,6 @@
 import type { Config } from '../oci/config.js';
 import type { Resources } from '../oci/resources.js';
+import type { RootfsMount } from './rootfs.js';
 
 /** What a container is made of. */
 export interface ContainerSpec {
@@ -8,6 +9,8 @@ export interface ContainerSpec {
 	readonly bundle: string;
 	/** The root file system, an absolute path. */
 	readonly rootfs: string;
+	/** What is to be mounted there first; with these it is unmounted when the container is deleted. */
+	readonly rootfsMounts?: readonly RootfsMount[];
 	readonly config: Config;
 	/** config.json's text, which `config` is parsed from. */
 	readonly text: string;
