@@ -12,7 +12,15 @@ function store(t: { teardown(clean: () => void): void }): StateStore {
 }
 
 function record(id: string, changes: Partial<ContainerRecord> = {}): ContainerRecord {
-	const fixed = { ociVersion: '1.2.0', bundle: '/b', rootfs: '/r', hasRootfsMounts: false, created: '2026-01-01T00:00:00Z', owner: 'root', annotations: {} };
+	const fixed = {
+		ociVersion: '1.2.0',
+		bundle: '/b',
+		rootfs: '/r',
+		hasRootfsMounts: false,
+		created: '2026-01-01T00:00:00Z',
+		owner: 'root',
+		annotations: {},
+	};
 	const started = { pid: 0, pidStart: '', initPid: 0, initStart: '', idSlot: -1 };
 	return { ...fixed, ...started, id, sandboxId: id, status: 'creating', cgroupsPath: null, ...changes };
 }

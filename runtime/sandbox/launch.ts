@@ -100,7 +100,12 @@ export type TreeSources = Pick<ContainerSpec, 'rootfs' | 'rootfsMounts' | 'bundl
  * The trees a container is made of, as detached mounts mapped to the sandbox's ids: root, then the bind mounts. The caller closes them.
  * The root is still writable: the container's mount points are made in it before `sealRoot`.
  */
-export function openTrees(config: Config, { rootfs, rootfsMounts = [], bundle }: TreeSources, sandboxPid: number, idSlot: number): number[] {
+export function openTrees(
+	config: Config,
+	{ rootfs, rootfsMounts = [], bundle }: TreeSources,
+	sandboxPid: number,
+	idSlot: number,
+): number[] {
 	const userNamespace = native.openNamespace(sandboxPid, 'user');
 	if (userNamespace < 0) throw HostError.errno(`Open the user namespace of the sandbox process ${sandboxPid}`, -userNamespace);
 	const trees: number[] = [];

@@ -161,7 +161,7 @@ t.test('the wire is as PROTOCOL.md has it', async (t) => {
 	t.equal(statusOf(garbage), Code.InvalidArgument);
 });
 
-t.test('frames come out as they went in, however they are cut', async (t) => {
+t.test('frames come out as they went in, however they are cut', async () => {
 	const frame = fc.record({
 		streamId: fc.nat(),
 		type: fc.constantFrom(1, 2, 3),

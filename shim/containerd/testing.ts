@@ -1,0 +1,210 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+	copyFileSync,
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	openSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	symlinkSync,
+	writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { CriClient } from '../cri/client.js';
+
+const PACKAGE = resolve(import.meta.dirname, '../../..');
+const APPLETS =
+	'sh true false cat echo sleep id kill ls head hostname env grep wc ps mkdir test stat printf md5sum dd stty touch nc httpd wget mount rm seq tail yes';
+const LIMIT_MS = 60_000;
+
+export const RUNTIME = 'io.containerd.isopod.v1';
+export const IMAGE = 'localhost/busybox:1';
+const PAUSE = 'localhost/pause:1';
+
+export interface Ended {
+	readonly code: number;
+	readonly stdout: string;
+	readonly stderr: string;
+}
+
+/** A containerd of the test's own: its socket, root, state, network and shims below one folder. */
+export class Containerd {
+	readonly folder = mkdtempSync(join(tmpdir(), 'isopod-containerd-'));
+	readonly socket = join(this.folder, 'c.sock');
+	private readonly bridge = `iso${process.pid}`;
+	private child: ChildProcess | null = null;
+	private client: CriClient | null = null;
+
+	constructor() {
+		const bin = join(this.folder, 'bin');
+		const net = join(this.folder, 'net.d');
+		for (const folder of [bin, net]) mkdirSync(folder);
+		symlinkSync(join(PACKAGE, 'native/build/containerd-shim-isopod-v1'), join(bin, 'containerd-shim-isopod-v1'));
+		writeFileSync(join(this.folder, 'config.toml'), this.config());
+		writeFileSync(join(net, '10-test.conflist'), this.network());
+	}
+
+	private config(): string {
+		return `version = 2
+root = "${this.folder}/root"
+state = "${this.folder}/state"
+[grpc]
+  address = "${this.socket}"
+[plugins."io.containerd.grpc.v1.cri"]
+  # Lowering scores takes CAP_SYS_RESOURCE.
+  restrict_oom_score_adj = true
+  sandbox_image = "${PAUSE}"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "${this.folder}/net.d"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.isopod]
+    runtime_type = "${RUNTIME}"
+`;
+	}
+
+	private network(): string {
+		const ipam = {
+			type: 'host-local',
+			dataDir: join(this.folder, 'leases'),
+			ranges: [[{ subnet: `10.199.${process.pid % 250}.0/24` }]],
+			routes: [{ dst: '0.0.0.0/0' }],
+		};
+		return JSON.stringify({
+			cniVersion: '0.4.0',
+			name: this.bridge,
+			plugins: [{ type: 'bridge', bridge: this.bridge, isGateway: true, ipam }],
+		});
+	}
+
+	/** Starts it, and makes the images when it is the first time. */
+	async start(): Promise<void> {
+		const log = openSync(join(this.folder, 'log'), 'a');
+		const env = { ...process.env, PATH: `${join(this.folder, 'bin')}:${process.env['PATH']}` };
+		this.child = spawn('containerd', ['--config', join(this.folder, 'config.toml')], { stdio: ['ignore', log, log], env });
+		for (let tries = 0; this.ctr(['version']).code !== 0; tries++) {
+			if (tries > 100 || this.child.exitCode !== null) throw new Error(`containerd doesn't start: ${this.log}`);
+			await new Promise((then) => setTimeout(then, 100));
+		}
+		if (existsSync(join(this.folder, 'tree'))) return;
+		const tree = join(this.folder, 'tree');
+		for (const folder of ['bin', 'tmp']) mkdirSync(join(tree, folder), { recursive: true });
+		copyFileSync(join(PACKAGE, '.isopod/rootfs/base/bin/busybox'), join(tree, 'bin/busybox'));
+		for (const applet of APPLETS.split(' ')) symlinkSync('busybox', join(tree, 'bin', applet));
+		this.importImage(tree, IMAGE, ['/bin/sh']);
+		this.importImage(tree, PAUSE, ['/bin/sleep', '1000000']);
+	}
+
+	/** Makes an image of a tree, as an OCI layout, for containerd's own namespaces. */
+	private importImage(tree: string, name: string, command: readonly string[]): void {
+		const layout = mkdtempSync(join(this.folder, 'image-'));
+		const blobs = join(layout, 'blobs/sha256');
+		mkdirSync(blobs, { recursive: true });
+		const put = (bytes: Buffer, mediaType: string): object => {
+			const digest = createHash('sha256').update(bytes).digest('hex');
+			writeFileSync(join(blobs, digest), bytes);
+			return { mediaType, digest: `sha256:${digest}`, size: bytes.length };
+		};
+		const json = (value: object): Buffer => Buffer.from(JSON.stringify(value));
+		const layer = spawnSync('tar', ['--create', '--numeric-owner', '--owner=0', '--group=0', '--directory', tree, '.'], {
+			maxBuffer: 1 << 28,
+		}).stdout;
+		const layerEntry = put(layer, 'application/vnd.oci.image.layer.v1.tar');
+		const config = json({
+			architecture: 'amd64',
+			os: 'linux',
+			config: { Cmd: command, Env: ['PATH=/bin'] },
+			rootfs: { type: 'layers', diff_ids: [(layerEntry as { digest: string }).digest] },
+		});
+		const manifest = json({
+			schemaVersion: 2,
+			mediaType: 'application/vnd.oci.image.manifest.v1+json',
+			config: put(config, 'application/vnd.oci.image.config.v1+json'),
+			layers: [layerEntry],
+		});
+		const entry = { ...put(manifest, 'application/vnd.oci.image.manifest.v1+json'), annotations: { 'io.containerd.image.name': name } };
+		writeFileSync(join(layout, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+		writeFileSync(join(layout, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [entry] }));
+		const archive = `${layout}.tar`;
+		spawnSync('tar', ['--create', '--file', archive, '--directory', layout, '.']);
+		for (const namespace of ['default', 'k8s.io']) {
+			const { code, stderr } = this.ctr(['--namespace', namespace, 'images', 'import', archive]);
+			if (code !== 0) throw new Error(`ctr images import: ${stderr}`);
+		}
+		rmSync(layout, { recursive: true });
+		rmSync(archive);
+	}
+
+	ctr(args: readonly string[], input: string | Buffer = ''): Ended {
+		const result = spawnSync('ctr', ['--address', this.socket, ...args], { input, timeout: LIMIT_MS, maxBuffer: 1 << 28 });
+		return { code: result.status ?? 255, stdout: result.stdout.toString('latin1'), stderr: result.stderr.toString() };
+	}
+
+	/** `ctr` that goes on beside the test. */
+	startCtr(args: readonly string[]): ChildProcess {
+		return spawn('ctr', ['--address', this.socket, ...args], { stdio: 'pipe' });
+	}
+
+	/** Its CRI plugin. */
+	get cri(): CriClient {
+		this.client ??= new CriClient(this.socket);
+		return this.client;
+	}
+
+	get log(): string {
+		return readFileSync(join(this.folder, 'log'), 'utf8');
+	}
+
+	/** Where the shims of one of its namespaces keep their records. */
+	stateOf(namespace: string): string {
+		let hash = 2166136261;
+		for (const byte of Buffer.from(this.socket)) hash = Math.imul(hash ^ byte, 16777619) >>> 0;
+		return `/run/containerd/isopod/${namespace}-${hash.toString(16).padStart(8, '0')}`;
+	}
+
+	/** What shims have left: records, sockets, mounts, processes. */
+	get leftovers(): string[] {
+		const scopes = ['default', 'k8s.io'].map((namespace) => this.stateOf(namespace));
+		const names = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder).map((name) => `${folder}/${name}`) : []);
+		const slots = scopes.flatMap((scope) => names(join(scope, '.ids')));
+		const records = scopes.flatMap(names).filter((name) => !name.endsWith('/.ids'));
+		const tags = scopes.map((scope) => scope.split('/').at(-1)!);
+		const sockets = names('/run/containerd/s').filter((name) => tags.some((tag) => name.includes(tag)));
+		const mounts = readFileSync('/proc/mounts', 'latin1')
+			.split('\n')
+			.filter((line) => line.includes(this.folder));
+		return [...slots, ...records, ...sockets, ...mounts];
+	}
+
+	/** kill -9. */
+	async kill(): Promise<void> {
+		const { child } = this;
+		if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+		const ended = new Promise((then) => child.once('exit', then));
+		child.kill('SIGKILL');
+		await ended;
+	}
+
+	/** Ends all pods and containers, then containerd itself. */
+	async stop(): Promise<void> {
+		const { items } = await this.cri.call('ListPodSandbox', {});
+		for (const { id } of items) {
+			await this.cri.call('StopPodSandbox', { podSandboxId: id ?? '' }).catch(() => {});
+			await this.cri.call('RemovePodSandbox', { podSandboxId: id ?? '' }).catch(() => {});
+		}
+		for (const id of this.ctr(['task', 'list', '--quiet']).stdout.split('\n').filter(Boolean)) {
+			this.ctr(['task', 'kill', '--signal', 'KILL', id]);
+			this.ctr(['task', 'delete', '--force', id]);
+			this.ctr(['container', 'delete', id]);
+		}
+		this.client?.close();
+		await this.kill();
+		spawnSync('ip', ['link', 'delete', this.bridge]);
+		rmSync(this.folder, { recursive: true, force: true });
+	}
+}
