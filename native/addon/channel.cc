@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 #include "descriptor.h"
 #include "exports.h"
@@ -20,9 +21,11 @@ namespace {
 // SCM_MAX_FD of the host: it refuses to send more in one message.
 constexpr size_t kMaximumDescriptors = 253;
 
+// A path that is too long for an address is named by way of its folder's descriptor, which lives as long as this.
 struct Address {
   sockaddr_un value = {};
   int error = 0;
+  Descriptor folder;
 
   explicit Address(const Path& path) {
     value.sun_family = AF_UNIX;
@@ -32,13 +35,30 @@ struct Address {
     } else if (length == 0) {
       error = EINVAL;
     } else if (length >= sizeof(value.sun_path)) {
-      error = ENAMETOOLONG;
+      Shorten(path.c_str());
     } else {
       std::memcpy(value.sun_path, path.c_str(), length);
     }
   }
 
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&value); }
+
+ private:
+  void Shorten(const std::string& path) {
+    const size_t slash = path.rfind('/');
+    if (slash == std::string::npos) {
+      error = ENAMETOOLONG;
+      return;
+    }
+    folder = Descriptor(open(path.substr(0, slash + 1).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const std::string name = "/proc/self/fd/" + std::to_string(folder.get()) + path.substr(slash);
+    if (!folder.is_open())
+      error = errno;
+    else if (name.size() >= sizeof(value.sun_path))
+      error = ENAMETOOLONG;
+    else
+      std::memcpy(value.sun_path, name.c_str(), name.size());
+  }
 };
 
 int64_t ListenUnix(Arguments& arguments) {

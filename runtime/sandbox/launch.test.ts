@@ -180,7 +180,7 @@ test('a state folder that can not be is named', (t, broken, way) => {
 	broken.state = '/proc/isopod';
 	t.match(broken.isopod(way), { code: 1, stderr: /Make the container's folder: ENOENT.*\/proc\/isopod/ });
 	broken.state = broken.path(`${'long/'.repeat(30)}state`);
-	t.match(broken.isopod(way), { code: 1, stderr: /Listen on .*long.*: ENAMETOOLONG/ });
+	t.match(broken.isopod(way), { code: 0 }, 'a path that is too long for a socket is none for a state folder');
 });
 
 test('a state folder that is full or read-only is named', (t, broken, way) => {

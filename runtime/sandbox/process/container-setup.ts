@@ -40,6 +40,7 @@ export function buildContainer(kernel: Kernel, id: string, config: Config, trees
 	const container = new Container(kernel, id, namespace, uts, shared('ipc')?.ipc, shared('pid')?.pids);
 	try {
 		furnish(container, config, trees);
+		rootFs.forgetCreated();
 	} catch (error) {
 		container.dispose();
 		throw error;

@@ -71,6 +71,13 @@ export class HostFileSystem extends FileSystem {
 		this.created = inode;
 	}
 
+	/** Closes what `keepCreated` keeps: with it open, the host can't make the tree read-only. */
+	forgetCreated(): void {
+		if (this.createdFd >= 0) native.close(this.createdFd);
+		this.createdFd = -1;
+		this.created = null;
+	}
+
 	/** The descriptor that `keepCreated` kept for `inode`, now the caller's; -1 if there is none. */
 	takeCreated(inode: HostInode): number {
 		if (this.created !== inode) return -1;
@@ -87,9 +94,8 @@ export class HostFileSystem extends FileSystem {
 	/** Every access by name is ENOENT from now on. */
 	override dispose(): void {
 		if (this.treeFd < 0) return;
-		if (this.createdFd >= 0) native.close(this.createdFd);
-		this.createdFd = this.root.directoryFd = -1;
-		this.created = null;
+		this.forgetCreated();
+		this.root.directoryFd = -1;
 		directoryDescriptors.closeAll(this);
 		native.close(this.treeFd);
 		this.treeFd = -1;
