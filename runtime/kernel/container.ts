@@ -6,6 +6,9 @@ import type { UtsNamespace } from './uts-namespace.js';
 import type { MountNamespace } from './vfs/mount.js';
 import { Path } from './vfs/path.js';
 
+/** Names of mapped files kept at most. */
+const MAX_MAPPED_NAMES = 65536;
+
 /** System calls by how they ended, for the user to see. */
 export interface CallCounts {
 	trapped: number;
@@ -36,6 +39,8 @@ export class Container {
 	filterCount = 1;
 	/** POSIX timers of its processes. */
 	posixTimerCount = 0;
+	/** Guest names of mapped host files: "major:minor inode" as in /proc/PID/maps → where it was opened. */
+	readonly mappedNames = new Map<string, Path>();
 	readonly counts: CallCounts = { trapped: 0, continued: 0, lent: 0, missing: new Map() };
 
 	constructor(
@@ -62,6 +67,19 @@ export class Container {
 	dispose(): void {
 		for (const fs of new Set([...this.mounts.all()].map((mount) => mount.fs))) fs.dispose();
 		if (this.hasOwnPids) this.pids.dispose();
+	}
+
+	/** Remembers the guest's name of a file that is about to be mapped, for /proc/PID/maps. Bounded: the oldest names go. */
+	rememberMapping(path: Path): void {
+		const key = path.dentry.inode?.mappingKey() ?? null;
+		if (key === null || this.mappedNames.get(key) === path) return;
+		if (this.mappedNames.size >= MAX_MAPPED_NAMES) {
+			for (const oldest of this.mappedNames.keys()) {
+				this.mappedNames.delete(oldest);
+				break;
+			}
+		}
+		this.mappedNames.set(key, path);
 	}
 
 	/** A pid or tid as the container's processes see it; 0 if the host doesn't know it (gone, or outside). */

@@ -10,10 +10,6 @@ import type { ThreadGroup } from './task/thread-group.js';
 import { Dispatcher, type SyscallEntry } from './trap/dispatcher.js';
 import { Endpoints } from './trap/endpoints.js';
 import { Terminals } from './tty/terminals.js';
-import type { Path } from './vfs/path.js';
-
-/** Names of mapped files kept at most. */
-const MAX_MAPPED_NAMES = 65536;
 
 export interface KernelOptions {
 	/** Directory that becomes the guests' native root (holds the loader); owned by the sandbox process. */
@@ -41,8 +37,6 @@ export class Kernel {
 	readonly tasks = new Map<number, Task>();
 	readonly groups = new Map<number, ThreadGroup>();
 	readonly containers = new Map<string, Container>();
-	/** Guest names of mapped host files: "major:minor inode" as in /proc/PID/maps → where it was opened. */
-	readonly mappedNames = new Map<string, Path>();
 	readonly endpoints = new Endpoints();
 	readonly forks: Forks;
 	readonly signals: Signals;
@@ -65,19 +59,6 @@ export class Kernel {
 		this.terminals = new Terminals(this);
 		this.nativeRoot = new NativeRoot(options.nativeRootFd);
 		this.dispatcher = new Dispatcher(this, options.table);
-	}
-
-	/** Remembers the guest's name of a file that is about to be mapped, for /proc/PID/maps. Bounded: the oldest names go. */
-	rememberMapping(path: Path): void {
-		const key = path.dentry.inode?.mappingKey() ?? null;
-		if (key === null || this.mappedNames.get(key) === path) return;
-		if (this.mappedNames.size >= MAX_MAPPED_NAMES) {
-			for (const oldest of this.mappedNames.keys()) {
-				this.mappedNames.delete(oldest);
-				break;
-			}
-		}
-		this.mappedNames.set(key, path);
 	}
 
 	log(level: 'warn' | 'error' | 'info', message: string, fields: Record<string, unknown> = {}): void {

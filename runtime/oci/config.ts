@@ -105,6 +105,8 @@ export interface Config {
 	readonly annotations: Readonly<Record<string, string>>;
 	readonly hooks: Hooks;
 	readonly linux: {
+		/** Types of the namespaces that are listed: of its own, or by path. */
+		readonly namespaces: ReadonlySet<string>;
 		/** Path of the network namespace to join, or null for a new one. */
 		readonly networkNamespace: string | null;
 		readonly maskedPaths: readonly string[];
@@ -339,6 +341,7 @@ function parseLinux(linux: Section): Config['linux'] {
 			throw new ConfigError(`${linux.name('sysctl')}.${name}`, 'only those of the network namespace (net.*) are honoured');
 	}
 	const result = {
+		namespaces: types,
 		networkNamespace,
 		joined,
 		maskedPaths,

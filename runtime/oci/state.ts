@@ -8,6 +8,7 @@ import {
 	readlinkSync,
 	renameSync,
 	rmSync,
+	statSync,
 	symlinkSync,
 	writeFileSync,
 } from 'node:fs';
@@ -64,6 +65,11 @@ export class StateStore {
 			throw new Error(`invalid container ID format: ${JSON.stringify(id)}: want letters, digits, "_", "+", "-" and "."`);
 		return join(this.root, id);
 	}
+	/** Where the sandbox process writes how the container ended. */
+	exitFile(id: string): string {
+		return join(this.folder(id), 'exit.json');
+	}
+
 	/** Of the sandbox process whose first container is `sandboxId`. */
 	socket(sandboxId: string): string {
 		return join(this.folder(sandboxId), 'control.sock');
@@ -111,10 +117,16 @@ export class StateStore {
 		}
 		const record = JSON.parse(text) as ContainerRecord;
 		if (record.pid > 0 && processStart(record.pid) !== record.pidStart) record.status = 'stopped';
-		else if (record.initPid > 0 && processStart(record.initPid) !== record.initStart) record.status = 'stopped';
+		else if (record.sandboxId !== id && this.hasEnded(record)) record.status = 'stopped';
 		else if (record.status === 'running' && record.cgroupsPath !== null && Cgroup.at(record.cgroupsPath).isFrozen())
 			record.status = 'paused';
 		return record;
+	}
+
+	/** A container that joined a sandbox ends before that one does. Its program may be gone, and another have its number, before its pid was known. */
+	private hasEnded({ id, initPid, initStart }: ContainerRecord): boolean {
+		if (initPid > 0 && processStart(initPid) !== initStart) return true;
+		return (statSync(this.exitFile(id), { throwIfNoEntry: false })?.size ?? 0) > 0;
 	}
 
 	list(): ContainerRecord[] {

@@ -11,6 +11,10 @@ export type Answer = InstanceType<typeof Response>;
 /** The sandbox process ended before it answered. */
 export class SandboxGone extends Error {}
 
+const GONE = 'the sandbox process has ended';
+const EPIPE = 32;
+const ECONNRESET = 104;
+
 /** A front end's end of the control channel of one sandbox process. */
 export class SandboxClient {
 	private nextId = 1;
@@ -19,18 +23,26 @@ export class SandboxClient {
 	private onLines: (lines: readonly string[], lost: number) => void = () => {};
 	private readonly socket: Socket;
 
-	/** Resolves when the sandbox process has ended, or `close` was called. */
+	/** Resolves when the sandbox process has ended; never after `close`. */
 	readonly gone: Promise<void>;
+	/** The descriptor is not ours any more. */
+	private isClosed = false;
 
 	private constructor(private readonly fd: number) {
 		this.socket = new Socket({ fd, readable: true, writable: false });
 		this.socket.on('data', (bytes) => {
 			for (const { body } of this.reader.push(bytes)) this.receive(Response.decode(body));
 		});
-		this.gone = new Promise((resolve) => this.socket.once('close', () => resolve()));
-		const gone = (): void => this.fail(new SandboxGone('the sandbox process has ended'));
-		this.socket.on('error', gone);
-		this.socket.on('close', gone);
+		this.gone = new Promise((resolve) => {
+			const gone = (): void => {
+				if (!this.isClosed) resolve();
+				this.isClosed = true;
+				this.fail(new SandboxGone(GONE));
+			};
+			this.socket.on('error', gone);
+			this.socket.on('end', gone);
+			this.socket.on('close', gone);
+		});
 	}
 
 	/** Connects to a sandbox process's control socket. Throws HostError: ECONNREFUSED when it is gone. */
@@ -43,13 +55,14 @@ export class SandboxClient {
 	/** Calls the sandbox process; `fds` stay the caller's. Rejects with what the sandbox process says, or when it is gone. */
 	call(call: Call, fds: readonly number[] = []): Promise<Answer> {
 		const id = this.nextId++;
+		if (this.isClosed) return Promise.reject(new SandboxGone(GONE));
 		return new Promise((resolve, reject) => {
 			this.waiting.set(id, { resolve, reject });
 			const error = sendFrame(this.fd, Request.encode(Request.create({ id, ...call })).finish(), fds);
 			if (error >= 0) return;
 			// Answers to others may still be on their way.
 			this.waiting.delete(id);
-			reject(HostError.errno('Send to the sandbox process', -error));
+			reject(error === -EPIPE || error === -ECONNRESET ? new SandboxGone(GONE) : HostError.errno('Send to the sandbox process', -error));
 		});
 	}
 
@@ -73,6 +86,7 @@ export class SandboxClient {
 	}
 
 	close(): void {
+		this.isClosed = true;
 		this.socket.destroy();
 	}
 

@@ -1,11 +1,11 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { constants, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { isopod } from '../../proto/generated/sandbox.js';
 import { HostError } from '../host-error.js';
 import { native } from '../native.js';
 import { Cgroup } from '../oci/cgroup/cgroup.js';
-import { oomKills } from '../oci/cgroup/stats.js';
+import { oomKills, readStats, type Stats } from '../oci/cgroup/stats.js';
 import { type Config, ConfigError, parseConfig, SHARED_NAMESPACES } from '../oci/config.js';
 import { type Hooks, runHooks } from '../oci/hooks.js';
 import type { Resources } from '../oci/resources.js';
@@ -14,11 +14,14 @@ import { setNetworkSysctls } from '../oci/sysctl.js';
 import { type Answer, SandboxClient, SandboxGone } from './client.js';
 import { enterCgroup, freeze, groupPath, helpers, livingGroup, thaw } from './control-group.js';
 import { adoptEarly } from './early.js';
+import { readExit } from './exit-record.js';
 import { exitCode } from './exit-status.js';
 import { launchSandbox, openTrees, sealRoot } from './launch.js';
+import { refuseHostNamespaces } from './pod.js';
 import { unmountRootfs } from './rootfs.js';
 import type { ContainerSpec, ContainerStatus, Exit, Sandbox } from './sandbox.js';
 import { killSandbox, waitForEnd } from './sandbox-process.js';
+import { withStdio } from './stdio.js';
 
 /** An end, with how the container's system calls were answered until then; null when nobody can tell any more. */
 export interface GuestExit extends Exit {
@@ -31,14 +34,25 @@ const LAST_WORDS_LINES = 20;
 /** A pod in a guest kernel: its sandbox process, with records of its containers in a StateStore. */
 export class GuestSandbox implements Sandbox {
 	readonly ended: Promise<string>;
+	private readonly listeners: ((id: string) => void)[] = [];
+	/** Kills for want of memory that were told, by container; those without a control group have no limit. */
+	private readonly oomTold = new Map<string, { readonly cgroup: Cgroup; kills: number }>();
+	private oomTimer: NodeJS.Timeout | null = null;
 
 	private constructor(
 		readonly store: StateStore,
 		readonly id: string,
 		readonly pid: number,
-		private readonly client: SandboxClient,
+		private readonly connection: SandboxClient | null,
+		logPath: string,
 	) {
-		this.ended = client.gone.then(() => lastWords(this.logPath) || 'the sandbox process has ended');
+		this.ended = (connection?.gone ?? Promise.resolve()).then(() => lastWords(logPath) || GONE);
+	}
+
+	/** Throws SandboxGone when the sandbox process was gone already as the pod was opened. */
+	private get client(): SandboxClient {
+		if (this.connection === null) throw new SandboxGone(GONE);
+		return this.connection;
 	}
 
 	/** Starts a sandbox process (or takes the early one) for a pod whose first container is `spec`, and makes that. Its own words go to `log`. */
@@ -49,7 +63,9 @@ export class GuestSandbox implements Sandbox {
 			if (path !== undefined)
 				throw new ConfigError('linux.namespaces', `the ${type} namespace ${path} can be joined by a later container of a pod only`);
 		}
+		refuseHostNamespaces(config);
 		const record = newRecord(spec, id);
+		const logPath = log ?? join(store.folder(id), LOG);
 		store.create(record, spec.text);
 		let sandbox: GuestSandbox | null = null;
 		try {
@@ -57,56 +73,85 @@ export class GuestSandbox implements Sandbox {
 			if (early === null) {
 				record.idSlot = store.takeSlot(id);
 				store.save(record);
-				const logPath = log ?? join(store.folder(id), LOG);
 				Object.assign(record, launchSandbox(store.socket(id), logPath, record.idSlot, config.linux.networkNamespace));
 			} else {
 				Object.assign(record, early);
 			}
 			store.save(record);
 			if (Object.keys(config.linux.sysctl).length > 0) applySysctls(config, record.pid);
-			sandbox = new GuestSandbox(store, id, record.pid, SandboxClient.connect(store.socket(id)));
-			await sandbox.build(record, spec);
+			sandbox = new GuestSandbox(store, id, record.pid, SandboxClient.connect(store.socket(id)), logPath);
+			await sandbox.build(record, spec, '');
 			return sandbox;
 		} catch (error) {
 			sandbox?.close();
-			const why = record.pid > 0 ? lastWords(log ?? join(store.folder(id), LOG)) : '';
+			const why = record.pid > 0 ? lastWords(logPath) : '';
 			await destroyPod(store, record);
 			if (error instanceof Error && why !== '') error.message += `\n${why}`;
 			throw error;
 		}
 	}
 
-	/** The sandbox that the container `id` lives in. Throws when there is no such container, or its sandbox is gone. */
+	/** The sandbox that the container `id` lives in, or lived in. Throws when there is no such container. */
 	static open(store: StateStore, id: string): GuestSandbox {
-		const { sandboxId, pid } = store.load(id);
-		return new GuestSandbox(store, sandboxId, pid, SandboxClient.connect(store.socket(sandboxId)));
+		const { sandboxId, pid, pidStart } = store.load(id);
+		const isAlive = pid > 0 && processStart(pid) === pidStart;
+		const client = isAlive ? connectIfThere(store.socket(sandboxId)) : null;
+		return new GuestSandbox(store, sandboxId, client === null ? 0 : pid, client, join(store.folder(sandboxId), LOG));
 	}
 
 	async create(spec: ContainerSpec): Promise<void> {
 		const first = this.store.load(this.id);
 		if (first.status !== 'running' && first.status !== 'created')
 			throw new Error(`cannot join the sandbox ${this.id}: its first container is ${first.status}`);
-		checkNamespaces(spec.config, first.pid);
+		const pidsOf = this.checkNamespaces(spec.config, first.pid);
 		const { pid, pidStart, idSlot } = first;
 		const record: ContainerRecord = { ...newRecord(spec, this.id), pid, pidStart, idSlot };
 		this.store.create(record, spec.text);
 		try {
-			await this.build(record, spec);
+			await this.build(record, spec, pidsOf);
 		} catch (error) {
 			await this.delete(spec.id);
 			throw error;
 		}
 	}
 
-	private async build(record: ContainerRecord, spec: ContainerSpec): Promise<void> {
+	/**
+	 * A pod's later containers live in its sandbox's namespaces, and in none of another's; their PID namespace may be any other container's of the pod (kubectl
+	 * debug's --target): whose, '' for their own. Throws ConfigError.
+	 */
+	private checkNamespaces({ linux: { joined, networkNamespace } }: Config, sandboxPid: number): string {
+		const refuse = (type: string, path: string): never => {
+			throw new ConfigError('linux.namespaces', `the ${type} namespace ${path} is none of its own sandbox's (process ${sandboxPid})`);
+		};
+		for (const [type, path, file] of [
+			['ipc', joined.ipc, 'ipc'],
+			['uts', joined.uts, 'uts'],
+			['network', networkNamespace, 'net'],
+		] as const)
+			if (path != null && !isNamespaceOf(path, sandboxPid, file)) refuse(type, path);
+		const { pid: path } = joined;
+		if (path === undefined) return '';
+		if (isNamespaceOf(path, sandboxPid, 'pid')) return this.id;
+		const members = this.store
+			.list()
+			.filter(({ sandboxId, status }) => sandboxId === this.id && (status === 'running' || status === 'paused'));
+		return members.find(({ initPid }) => initPid > 0 && isNamespaceOf(path, initPid, 'pid'))?.id ?? refuse('pid', path);
+	}
+
+	/** `pidsOf` is the container whose PID namespace it joins, '' for its own. */
+	private async build(record: ContainerRecord, spec: ContainerSpec, pidsOf: string): Promise<void> {
 		const { client, store } = this;
 		const { id, config, text, stdio, onBuilt } = spec;
 		const trees = openTrees(config, spec, record.pid, record.idSlot);
+		const exitFile = openSync(store.exitFile(id), 'a', 0o600);
 		try {
-			await client.call({ create: { containerId: id, config: text } }, [...trees, ...stdio]);
+			await withStdio(stdio, config.process.terminal, (fds) =>
+				client.call({ create: { containerId: id, config: text, pidContainerId: pidsOf } }, [...trees, ...fds, exitFile]),
+			);
 			onBuilt?.();
 			sealRoot(config, trees[0]!);
 		} finally {
+			closeSync(exitFile);
 			for (const fd of trees) native.close(fd);
 		}
 		if (record.cgroupsPath !== null) await enterCgroup(client, record, Cgroup.at(record.cgroupsPath), config.linux.resources);
@@ -114,6 +159,7 @@ export class GuestSandbox implements Sandbox {
 		for (const point of ['prestart', 'createRuntime', 'createContainer'] as const) runHooks(config.hooks, point, hookState(record));
 		record.status = 'created';
 		store.save(record);
+		if (this.listeners.length > 0) this.watchOom(id);
 	}
 
 	/** Start and wait are one request: a program may have ended, and its sandbox process with it, before a second one is read. */
@@ -126,11 +172,13 @@ export class GuestSandbox implements Sandbox {
 		if (id !== this.id) Object.assign(record, { initPid: pid, initStart: processStart(pid) });
 		this.store.save(record);
 		runLateHooks(this.store, record, 'poststart');
-		return { pid, ended: orKilled(ended) };
+		return { pid, ended: this.endOf(id, '', ended) };
 	}
 
 	async exec(id: string, execId: string, process: object, stdio: readonly number[]): Promise<number> {
-		const { outsidePid } = await this.client.call({ exec: { containerId: id, execId, process: JSON.stringify(process) } }, stdio);
+		const { outsidePid } = await withStdio(stdio, (process as { terminal?: boolean }).terminal === true, (fds) =>
+			this.client.call({ exec: { containerId: id, execId, process: JSON.stringify(process) } }, fds),
+		);
 		return this.hostPid(outsidePid);
 	}
 
@@ -139,11 +187,39 @@ export class GuestSandbox implements Sandbox {
 	}
 
 	wait(id: string, execId: string): Promise<GuestExit> {
-		return orKilled(this.client.call({ wait: { containerId: id, execId } }));
+		const answer = this.connection?.call({ wait: { containerId: id, execId } }) ?? Promise.reject(new SandboxGone(GONE));
+		return this.endOf(id, execId, answer);
+	}
+
+	/** A program's end. A sandbox process that dies takes its guests with it: they were killed, if they had not ended by then. */
+	private async endOf(id: string, execId: string, answer: Promise<Answer>): Promise<GuestExit> {
+		try {
+			const { status, endedAtMs, counts } = await answer;
+			this.tellOom(id);
+			return { status: exitCode(status), atMs: endedAtMs, counts: counts ?? null };
+		} catch (error) {
+			if (!(error instanceof SandboxGone)) throw error;
+			this.tellOom(id);
+			const ended = execId === '' ? readExit(this.store.exitFile(id)) : null;
+			if (ended !== null) return { status: exitCode(ended.status), atMs: ended.atMs, counts: null };
+			return { status: 128 + constants.signals.SIGKILL, atMs: Date.now(), reason: error.message, counts: null };
+		}
 	}
 
 	async signal(id: string, execId: string, signal: number, all: boolean): Promise<void> {
 		await this.client.call({ signal: { containerId: id, execId, signal, all } });
+	}
+
+	async resize(id: string, execId: string, { rows, columns }: { readonly rows: number; readonly columns: number }): Promise<void> {
+		await this.client.call({ resize: { containerId: id, execId, rows, columns } });
+	}
+
+	containers(): readonly string[] {
+		return this.store
+			.list()
+			.filter(({ sandboxId }) => sandboxId === this.id)
+			.sort((a, b) => Number(b.id === this.id) - Number(a.id === this.id) || a.created.localeCompare(b.created))
+			.map(({ id }) => id);
 	}
 
 	async status(id: string): Promise<ContainerStatus> {
@@ -168,9 +244,44 @@ export class GuestSandbox implements Sandbox {
 		(await this.cgroup(id)).set(resources);
 	}
 
+	async stats(id: string): Promise<Stats> {
+		return readStats(await this.cgroup(id));
+	}
+
 	oomKills(id: string): number {
 		const path = this.cgroupsPath(id);
 		return path === null ? 0 : oomKills(Cgroup.at(path));
+	}
+
+	onOom(listener: (id: string) => void): void {
+		this.listeners.push(listener);
+		if (this.oomTimer !== null || this.connection === null) return;
+		for (const id of this.containers()) this.watchOom(id);
+		this.oomTimer = setInterval(() => {
+			for (const id of this.oomTold.keys()) this.tellOom(id);
+		}, OOM_INTERVAL_MS);
+		this.oomTimer.unref();
+		this.connection.gone.then(() => this.stopWatching());
+	}
+
+	private watchOom(id: string): void {
+		const path = this.cgroupsPath(id);
+		if (path !== null) this.oomTold.set(id, { cgroup: Cgroup.at(path), kills: 0 });
+	}
+
+	/** Tells of kills for want of memory that were not told yet. */
+	private tellOom(id: string): void {
+		const told = this.oomTold.get(id);
+		if (told === undefined) return;
+		const kills = oomKills(told.cgroup);
+		if (kills <= told.kills) return;
+		told.kills = kills;
+		for (const listener of this.listeners) listener(id);
+	}
+
+	private stopWatching(): void {
+		if (this.oomTimer !== null) clearInterval(this.oomTimer);
+		this.oomTimer = null;
 	}
 
 	cgroupsPath(id: string): string | null {
@@ -180,15 +291,22 @@ export class GuestSandbox implements Sandbox {
 	async delete(id: string): Promise<void> {
 		const record = this.store.load(id);
 		if (id === this.id) await destroyPod(this.store, record);
-		else await destroyMember(this.store, record, this.client);
+		else await destroyMember(this.store, record, this.connection);
+		this.oomTold.delete(id);
+	}
+
+	async shutdown(): Promise<void> {
+		const ids = this.containers();
+		// Without the pod there is nothing that the others would have to be taken out of.
+		for (const id of ids) await this.delete(id);
+		// A record may be unreadable after a crash of the host.
+		if (!ids.includes(this.id)) this.store.remove(this.id);
+		this.close();
 	}
 
 	close(): void {
-		this.client.close();
-	}
-
-	private get logPath(): string {
-		return join(this.store.folder(this.id), LOG);
+		this.stopWatching();
+		this.connection?.close();
 	}
 
 	/** A living container's control group. */
@@ -208,6 +326,19 @@ export class GuestSandbox implements Sandbox {
 
 /** The sandbox process's log, in its container's folder. */
 const LOG = 'sandbox.log';
+const GONE = 'the sandbox process has ended';
+/** How often the host's counts of kills for want of memory are looked at; an end is told of exactly. */
+const OOM_INTERVAL_MS = 500;
+
+/** Null when nobody listens any more. */
+function connectIfThere(socket: string): SandboxClient | null {
+	try {
+		return SandboxClient.connect(socket);
+	} catch (error) {
+		if (error instanceof HostError && (error.code === 'ECONNREFUSED' || error.code === 'ENOENT')) return null;
+		throw error;
+	}
+}
 
 /** Kills what is left of a container and forgets it, with its pod if it is the first. */
 export async function destroyContainer(store: StateStore, record: ContainerRecord): Promise<void> {
@@ -294,19 +425,12 @@ function newRecord({ id, bundle, rootfs, rootfsMounts = [], config }: ContainerS
 	};
 }
 
-/** A pod's later containers live in its sandbox's namespaces, and in none of another's. Throws ConfigError. */
-function checkNamespaces({ linux: { joined, networkNamespace } }: Config, sandboxPid: number): void {
-	for (const type of SHARED_NAMESPACES) checkNamespace(type, joined[type] ?? null, sandboxPid, type);
-	checkNamespace('network', networkNamespace, sandboxPid, 'net');
-}
-
-function checkNamespace(type: string, path: string | null, sandboxPid: number, file: string): void {
-	if (path === null) return;
+/** Is `path`, that a config.json names, the namespace `file` of the process `pid`? Throws ConfigError when it is none at all. */
+function isNamespaceOf(path: string, pid: number, file: string): boolean {
 	const theirs = statSync(path, { throwIfNoEntry: false });
-	if (theirs === undefined) throw new ConfigError('linux.namespaces', `there is no ${type} namespace ${path}`);
-	const own = statSync(`/proc/${sandboxPid}/ns/${file}`);
-	if (theirs.ino !== own.ino || theirs.dev !== own.dev)
-		throw new ConfigError('linux.namespaces', `the ${type} namespace ${path} is none of its own sandbox's (process ${sandboxPid})`);
+	if (theirs === undefined) throw new ConfigError('linux.namespaces', `there is no namespace ${path}`);
+	const own = statSync(`/proc/${pid}/ns/${file}`, { throwIfNoEntry: false });
+	return own !== undefined && theirs.ino === own.ino && theirs.dev === own.dev;
 }
 
 /** What a hook reads: the state of the runtime specification. */
@@ -360,16 +484,5 @@ function lastWords(file: string): string {
 		return readFileSync(file, 'utf8').trim().split('\n').slice(-LAST_WORDS_LINES).join('\n');
 	} catch {
 		return '';
-	}
-}
-
-/** A program's end. A sandbox process that dies takes its guests with it: they were killed. */
-async function orKilled(answer: Promise<Answer>): Promise<GuestExit> {
-	try {
-		const { status, endedAtMs, counts } = await answer;
-		return { status: exitCode(status), atMs: endedAtMs, counts: counts ?? null };
-	} catch (error) {
-		if (!(error instanceof SandboxGone)) throw error;
-		return { status: 128 + constants.signals.SIGKILL, atMs: Date.now(), reason: error.message, counts: null };
 	}
 }

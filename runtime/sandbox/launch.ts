@@ -1,5 +1,5 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { closeSync, openSync, realpathSync } from 'node:fs';
+import { closeSync, existsSync, openSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { HostError } from '../host-error.js';
 import { native } from '../native.js';
@@ -21,11 +21,13 @@ export interface Launched {
 	readonly pidStart: string;
 }
 
-/** The folder of the built package: dist/, build/, native/. */
+/** The folder of the built package: dist/, build/, native/. It is above the script that this process runs. */
 export function packageRoot(): string {
 	const script = process.argv[1];
 	if (script === undefined) throw new Error('Find the package: this process runs no script');
-	return resolve(dirname(realpathSync(script)), '..');
+	for (let folder = dirname(realpathSync(script)); folder !== '/'; folder = dirname(folder))
+		if (existsSync(join(folder, 'package.json'))) return folder;
+	throw new Error(`Find the package: there is no package.json above ${script}`);
 }
 
 /** What a sandbox process's root has, SOURCE:TARGET each: Node with its libraries, the bundle, the addon. */

@@ -1,5 +1,7 @@
+import type { Stats } from '../oci/cgroup/stats.js';
 import type { Config } from '../oci/config.js';
 import type { Resources } from '../oci/resources.js';
+import type { StateStore } from '../oci/state.js';
 import type { RootfsMount } from './rootfs.js';
 
 /** What a container is made of. */
@@ -14,7 +16,11 @@ export interface ContainerSpec {
 	readonly config: Config;
 	/** config.json's text, which `config` is parsed from. */
 	readonly text: string;
-	/** Standard input, output and error, which stay the caller's; with `config.process.terminal` a pty's slave, three times. */
+	/**
+	 * Standard input, output and error, which stay the caller's; -1 for none (/dev/null). With `config.process.terminal` the terminal's far side: what comes from
+	 * the first is typed, what the terminal shows goes to the second, the third is unused. That is a pty's slave, set raw, three times (its size then counts), or
+	 * FIFOs or sockets (`resize` sets the size). Nothing of it runs through the caller, and it goes on when the caller is gone.
+	 */
 	readonly stdio: readonly number[];
 	/** Called when the sandbox has what it needs of `stdio` and of the trees, before hooks run. */
 	readonly onBuilt?: () => void;
@@ -57,18 +63,40 @@ export interface Sandbox {
 	wait(id: string, execId: string): Promise<Exit>;
 	/** To a container's program, an exec, or, with `all`, to all processes of the container. Rejects when it isn't running. */
 	signal(id: string, execId: string, signal: number, all: boolean): Promise<void>;
+	/** The size of a terminal, in characters. */
+	resize(id: string, execId: string, size: { readonly rows: number; readonly columns: number }): Promise<void>;
 	status(id: string): Promise<ContainerStatus>;
+	/** All containers that were not deleted, the first one first. */
+	containers(): readonly string[];
 	/** The host's pids of a container's processes. */
 	processes(id: string): Promise<number[]>;
 	pause(id: string): Promise<void>;
 	resume(id: string): Promise<void>;
 	update(id: string, resources: Resources): Promise<void>;
+	/** What a container uses now. */
+	stats(id: string): Promise<Stats>;
 	/** How often the host has killed one of its processes for want of memory. */
 	oomKills(id: string): number;
+	/** Calls `listener` with a container's id after each such kill (several at once may be told once); before its `wait` resolves, when it ended by that. */
+	onOom(listener: (id: string) => void): void;
 	/** Where a container's control group is; null without one. */
 	cgroupsPath(id: string): string | null;
 	/** Kills what still runs of a container and forgets it, with all that it had; of the first: the pod. */
 	delete(id: string): Promise<void>;
+	/** Kills what lives and forgets the whole pod, after crashes, too, and when there is nothing left to do. */
+	shutdown(): Promise<void>;
 	/** Lets go of it: it lives on. */
 	close(): void;
+}
+
+/** What a RuntimeClass names: a kind of sandbox. */
+export interface Handler {
+	readonly name: 'isopod' | 'isopod-vm';
+	/** Makes a pod and its first container, whose id is the pod's. The sandbox's own words go to `log`, or to a file beside its records. Nothing is left when it fails. */
+	make(store: StateStore, spec: ContainerSpec, log?: string): Promise<Sandbox>;
+	/**
+	 * Finds the pod that the container `id` lives in, whoever made it. One that has ended is found, too: its ends can be asked for, and it can be deleted.
+	 * Rejects when there is no such container.
+	 */
+	open(store: StateStore, id: string): Promise<Sandbox>;
 }

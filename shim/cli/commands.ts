@@ -1,9 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, fstatSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
-import { native } from '../../runtime/native.js';
 import { type Config, ConfigError, parseConfig, parseProcess } from '../../runtime/oci/config.js';
 import { Section } from '../../runtime/oci/section.js';
 import { type ContainerRecord, StateStore } from '../../runtime/oci/state.js';
@@ -11,7 +10,7 @@ import { destroyContainer, type GuestExit, GuestSandbox } from '../../runtime/sa
 import { type GuestProcess, guestProcesses } from '../../runtime/sandbox/guests.js';
 import { sandboxOf } from '../../runtime/sandbox/pod.js';
 import type { ContainerSpec } from '../../runtime/sandbox/sandbox.js';
-import { killSandbox, waitForEnd } from '../../runtime/sandbox/sandbox-process.js';
+import { waitForEnd } from '../../runtime/sandbox/sandbox-process.js';
 import { isKeeper, startKeeper, tellStarted } from './keeper.js';
 import { defaultConfig } from './spec.js';
 import { type AttachedTerminal, ContainerTerminal, checkTerminal } from './terminal.js';
@@ -82,14 +81,13 @@ async function createContainer(
 	if (!statSync(rootfs, { throwIfNoEntry: false })?.isDirectory()) throw new ConfigError('root.path', `${rootfs} is no directory`);
 	const store = new StateStore(root);
 	const terminal = hasTerminal ? ContainerTerminal.open(config.process) : null;
-	const streams = terminal === null ? [0, 1, 2].map(stdioDescriptor) : [];
 	const onBuilt = (): void => {
 		terminal?.closeSlave();
 		if (consoleSocket !== undefined) terminal?.sendTo(consoleSocket);
 	};
 	let sandbox: GuestSandbox | null = null;
 	try {
-		const spec: ContainerSpec = { id, bundle, rootfs, config, text, stdio: terminal?.stdio ?? streams, onBuilt };
+		const spec: ContainerSpec = { id, bundle, rootfs, config, text, stdio: terminal?.stdio ?? [0, 1, 2], onBuilt };
 		sandbox = await createIn(store, spec, sandboxOf(config.annotations, id), log);
 		const record = store.load(id);
 		if (pidFile !== undefined) writePid(pidFile, record.pid);
@@ -101,8 +99,6 @@ async function createContainer(
 		await sandbox?.delete(id);
 		sandbox?.close();
 		throw error;
-	} finally {
-		for (const fd of streams) native.close(fd);
 	}
 }
 
@@ -124,22 +120,6 @@ function writePid(file: string, pid: number): void {
 	const incomplete = join(dirname(resolve(file)), `.${basename(file)}`);
 	writeFileSync(incomplete, `${pid}`);
 	renameSync(incomplete, file);
-}
-
-const S_IFREG = 0o100000;
-const O_NONBLOCK = 0o4000;
-
-/**
- * A descriptor of our own stdio for the container: opened anew where that is possible, so that it can be non-blocking without changing the caller's.
- */
-function stdioDescriptor(fd: number): number {
-	const mode = fstatSync(fd).mode & 0o170000;
-	if (mode === S_IFREG) return native.dup(fd);
-	const again = native.reopen(fd, (fd === 0 ? 0 : 1) | O_NONBLOCK);
-	if (again >= 0) return again;
-	const copy = native.dup(fd);
-	native.setNonBlocking(copy, true);
-	return copy;
 }
 
 /** `isopod start`. */
@@ -265,13 +245,12 @@ export async function exec(root: string, id: string, options: ExecOptions): Prom
 	let send = (_signal: number): void => {};
 	const forward = (signal: NodeJS.Signals): void => send(constants.signals[signal]);
 	const sandbox = GuestSandbox.open(store, id);
-	const stdio = program.terminal ? [] : [0, 1, 2].map(stdioDescriptor);
 	let terminal: ContainerTerminal | null = null;
 	let attached: AttachedTerminal | null = null;
 	try {
 		terminal = program.terminal ? ContainerTerminal.open(program) : null;
 		const execId = randomUUID();
-		const pid = await sandbox.exec(id, execId, JSON.parse(text) as object, terminal?.stdio ?? stdio);
+		const pid = await sandbox.exec(id, execId, JSON.parse(text) as object, terminal?.stdio ?? [0, 1, 2]);
 		terminal?.closeSlave();
 		if (options.consoleSocket !== undefined) terminal?.sendTo(options.consoleSocket);
 		else attached = terminal?.attach() ?? null;
@@ -291,7 +270,6 @@ export async function exec(root: string, id: string, options: ExecOptions): Prom
 		attached?.release();
 		terminal?.close();
 		for (const signal of FORWARDED) process.off(signal, forward);
-		for (const fd of stdio) native.close(fd);
 		sandbox.close();
 	}
 }
@@ -381,11 +359,6 @@ export async function kill(root: string, id: string, name: string, all: boolean)
 	const record = store.load(id);
 	const signal = signalNumber(name);
 	if (record.status === 'stopped') throw new Error('container not running');
-	if (record.status !== 'running' && record.status !== 'paused') {
-		// There is no program yet that could handle it: it does what it does by default.
-		if (!HARMLESS.has(signal)) killCreated(store, record);
-		return;
-	}
 	const sandbox = GuestSandbox.open(store, id);
 	try {
 		await sandbox.signal(id, '', signal, all);
@@ -395,24 +368,6 @@ export async function kill(root: string, id: string, name: string, all: boolean)
 		sandbox.close();
 	}
 }
-
-/** A container without a program ends: its pod with it, if it is the first. */
-function killCreated(store: StateStore, record: ContainerRecord): void {
-	if (record.id === record.sandboxId) {
-		killSandbox(record.pid, record.pidStart);
-		return;
-	}
-	record.status = 'stopped';
-	store.save(record);
-}
-
-/** Signals that end no process, and 0. */
-const HARMLESS: ReadonlySet<number> = new Set([
-	0,
-	...(['SIGCHLD', 'SIGCONT', 'SIGURG', 'SIGWINCH', 'SIGSTOP', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU'] as const).map(
-		(name) => constants.signals[name],
-	),
-]);
 
 function signalNumber(name: string): number {
 	const number = /^\d+$/.test(name) ? Number(name) : constants.signals[`SIG${name.replace(/^SIG/i, '').toUpperCase()}` as NodeJS.Signals];

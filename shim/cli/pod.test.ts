@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import t, { type Test } from 'tap';
-import { type ConfigChanges, until, Workbench } from './testing.js';
+import { type ConfigChanges, ending, printed, until, Workbench } from './testing.js';
 
 /** A pod on the command line: its first container sleeps, as a pause container does; the others join it as containerd's CRI plugin says it. */
 class Pod {
@@ -12,7 +13,8 @@ class Pod {
 		readonly id = `pod-${process.pid}`,
 	) {
 		this.volume = join(bench.folder, 'volume');
-		mkdirSync(this.volume, { mode: 0o777 });
+		mkdirSync(this.volume);
+		chmodSync(this.volume, 0o777);
 		bench.configure(['/bin/sleep', '1000'], {
 			hostname: 'pod-name',
 			annotations: { 'io.kubernetes.cri.container-type': 'sandbox', 'io.kubernetes.cri.sandbox-id': id },
@@ -102,7 +104,7 @@ withPod('a container is restarted, another is killed, and neither harms the rest
 	t.equal(pod.bench.isopod(['list', '--quiet']).stdout.trim().split('\n').length, 1);
 });
 
-withPod('a volume that two containers have is the same for both: contents, names, mappings, locks, sockets', (t, pod) => {
+withPod('what one container writes to a volume the other reads, and the host', (t, pod) => {
 	pod.configure([
 		'/bin/sh',
 		'-c',
@@ -118,6 +120,33 @@ withPod('a volume that two containers have is the same for both: contents, names
 	writeFileSync(join(pod.volume, 'by-host'), 'x');
 	t.match(pod.sh('third', 'ls /volume'), /by-host\ndone\ngo/);
 	pod.bench.isopod(['delete', '--force', 'reader']);
+});
+
+withPod('containers of a pod reach each other: sockets, fifos, locks, mappings and events of a volume, IPC, localhost', async (t, pod) => {
+	const source = resolve(import.meta.dirname, '../../../shim/cli/programs/pod-member.c');
+	execFileSync('gcc', ['-O1', '-Wall', '-Werror', '-static', '-o', join(pod.bench.rootfs, 'bin/member'), source]);
+	pod.configure(['/bin/member', 'first', '/volume']);
+	const first = pod.bench.start(['run', 'first']);
+	const end = ending(first);
+	await printed(first, 'ready');
+	pod.configure(['/bin/member', 'second', '/volume']);
+	const second = pod.bench.isopod(['run', 'second']);
+	t.match(second, { code: 0, stderr: '' });
+	t.same(second.stdout.trim().split('\n'), [
+		'sock: hello',
+		'abstract: hello',
+		'localhost: hello',
+		'map: from the first',
+		'F_SETLK: Resource temporarily unavailable',
+		'F_GETLK: 1 10 5',
+		'flock: Resource temporarily unavailable',
+		'flock: taken',
+		'shm: shared memory',
+	]);
+	t.match(await end, {
+		code: 0,
+		stdout: 'ready\nfifo: through the fifo\nevent: 100 new\nqueue: a message\nmap: from the second\n',
+	});
 });
 
 withPod('what a container may join is its own pod, and no other', (t, pod) => {

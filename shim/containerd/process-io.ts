@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
-import { Socket } from 'node:net';
 import { HostError } from '../../runtime/host-error.js';
 import { native } from '../../runtime/native.js';
 
@@ -13,20 +12,16 @@ export interface StdioPaths {
 }
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK, O_APPEND, O_CREAT } = constants;
-const TIOCSWINSZ = 0x5414;
-/** How long the rest of a terminal's output is waited for once its program has ended: what it left behind may hold it open. */
-const REST_MS = 500;
 
 /**
- * The standard streams of a process. Without a terminal the sandbox process reads and writes containerd's FIFOs itself; what is here only keeps them
- * open: FIFOs of output have a reader, so that containerd can come back, and stdin has a writer until CloseIO. With a terminal a pty lies between.
+ * The standard streams of a process. The sandbox process reads and writes containerd's FIFOs itself; what is here only keeps them open: FIFOs of output
+ * have a reader, so that containerd can come back, and stdin has a writer until CloseIO.
  */
 export class ProcessIo {
 	/** What the sandbox gets: stdin, stdout, stderr. */
 	readonly stdio: number[] = [];
 	private readonly kept: number[] = [];
 	private stdinKeeper = -1;
-	private terminal: TerminalRelay | null = null;
 
 	private constructor() {}
 
@@ -43,17 +38,9 @@ export class ProcessIo {
 		}
 	}
 
+	/** The sandbox has the terminal; what is typed comes and what it shows goes by FIFOs, too. */
 	private openTerminal({ stdin, stdout }: StdioPaths): void {
-		const fds = new Int32Array(2);
-		const error = native.openPty(fds);
-		if (error < 0) throw HostError.errno('Open a pty', -error);
-		const [master, slave] = fds as unknown as [number, number];
-		this.stdio.push(slave, slave, slave);
-		this.terminal = new TerminalRelay(
-			master,
-			stdin === '' ? -1 : this.openInput(stdin),
-			stdout === '' ? -1 : open(stdout, O_RDWR | O_NONBLOCK),
-		);
+		this.stdio.push(stdin === '' ? open('/dev/null', O_RDONLY) : this.openInput(stdin), this.openOutput(stdout), -1);
 	}
 
 	private async openStreams({ stdin, stdout, stderr }: StdioPaths, environment: Readonly<Record<string, string>>): Promise<void> {
@@ -109,7 +96,7 @@ export class ProcessIo {
 
 	/** The sandbox has them. */
 	handedOver(): void {
-		for (const fd of new Set(this.stdio.splice(0))) native.close(fd);
+		for (const fd of new Set(this.stdio.splice(0))) if (fd >= 0) native.close(fd);
 	}
 
 	/** The client writes no more to stdin. */
@@ -118,23 +105,11 @@ export class ProcessIo {
 		this.stdinKeeper = -1;
 	}
 
-	resize(width: number, height: number): void {
-		this.terminal?.resize(width, height);
-	}
-
-	/** The program has ended: what it wrote is on its way, and its readers are told the end. */
-	async ended(): Promise<void> {
-		this.closeStdin();
-		await this.terminal?.drained();
-		this.close();
-	}
-
+	/** The program has ended: whoever reads what it wrote is told the end. */
 	close(): void {
 		this.handedOver();
 		this.closeStdin();
 		for (const fd of this.kept.splice(0)) closeSync(fd);
-		this.terminal?.close();
-		this.terminal = null;
 	}
 }
 
@@ -143,59 +118,5 @@ function open(path: string, flags: number): number {
 		return openSync(path, flags, 0o600);
 	} catch (error) {
 		throw HostError.from(`Open ${path}`, error);
-	}
-}
-
-/** Copies between a pty's master and the FIFOs of its client. */
-class TerminalRelay {
-	private readonly stream: Socket;
-	private readonly input: Socket | null;
-	private readonly output: Socket | null;
-	private readonly ended: Promise<void>;
-
-	constructor(
-		private readonly master: number,
-		stdin: number,
-		stdout: number,
-	) {
-		native.setNonBlocking(master, true);
-		this.stream = new Socket({ fd: master, readable: true, writable: true });
-		this.input = stdin < 0 ? null : new Socket({ fd: stdin, readable: true, writable: false });
-		// Its reading end is not read here: it keeps the FIFO alive while the client is away.
-		this.output = stdout < 0 ? null : new Socket({ fd: stdout, readable: false, writable: true });
-		// A terminal whose last program has closed it ends with an error, EIO.
-		this.ended = new Promise((resolve) => {
-			this.stream.once('error', () => resolve());
-			this.stream.once('end', () => resolve());
-			this.stream.once('close', () => resolve());
-		});
-		this.input?.on('error', () => {}).on('data', (bytes) => this.stream.write(bytes));
-		this.stream.on('data', (bytes) => {
-			if (this.output === null || this.output.destroyed || this.output.write(bytes)) return;
-			this.stream.pause();
-			this.output.once('drain', () => this.stream.resume());
-		});
-		this.output?.on('error', () => this.stream.resume());
-	}
-
-	resize(width: number, height: number): void {
-		native.ioctl(this.master, TIOCSWINSZ, new Uint8Array(new Uint16Array([height, width, 0, 0]).buffer));
-	}
-
-	/** The rest of the program's output is with the client. */
-	async drained(): Promise<void> {
-		await Promise.race([this.ended, new Promise((resolve) => setTimeout(resolve, REST_MS).unref())]);
-		const { output } = this;
-		if (output === null || output.destroyed) return;
-		await Promise.race([
-			new Promise<void>((resolve) => output.end(resolve)),
-			new Promise((resolve) => setTimeout(resolve, REST_MS).unref()),
-		]);
-	}
-
-	close(): void {
-		this.stream.destroy();
-		this.input?.destroy();
-		this.output?.destroy();
 	}
 }

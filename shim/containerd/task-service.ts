@@ -22,7 +22,6 @@ type Exec = InstanceType<typeof messages.ExecProcessRequest>;
 
 const SIGTERM = 15;
 const SIGKILL = 9;
-const OOM_POLL_MS = 1000;
 /** The zero of Go's time.Time, which stands for "not yet". */
 const NEVER = { seconds: -62135596800, nanos: 0 };
 
@@ -31,9 +30,6 @@ export class TaskService {
 	private readonly tasks = new Map<string, Task>();
 	/** By the id of their first containers. */
 	private readonly sandboxes = new Map<string, GuestSandbox>();
-	private readonly oomTimer = setInterval(() => {
-		for (const task of this.tasks.values()) this.tellOom(task);
-	}, OOM_POLL_MS).unref();
 
 	constructor(
 		private readonly store: StateStore,
@@ -64,8 +60,10 @@ export class TaskService {
 			const pids = await this.task(id).sandbox.processes(id);
 			return messages.PidsResponse.create({ processes: pids.map((pid) => ({ pid })) });
 		}),
-		ResizePty: unary(messages.ResizePtyRequest, messages.Empty, ({ id, execId, width, height }) => {
-			this.process(id, execId).io.resize(width, height);
+		ResizePty: unary(messages.ResizePtyRequest, messages.Empty, async ({ id, execId, width, height }) => {
+			const process = this.process(id, execId);
+			process.size = { rows: height, columns: width };
+			if (process.isStarted && process.exit === null) await this.task(id).sandbox.resize(id, execId, process.size);
 			return EMPTY;
 		}),
 		CloseIO: unary(messages.CloseIORequest, messages.Empty, ({ id, execId, stdin }) => {
@@ -104,11 +102,8 @@ export class TaskService {
 			messages.ConnectResponse.create({ shimPid: process.pid, taskPid: this.tasks.get(id)?.init.pid ?? 0 }),
 		),
 		Shutdown: unary(messages.ShutdownRequest, messages.Empty, ({ now }) => {
-			if (this.tasks.size === 0 || now) {
-				clearInterval(this.oomTimer);
-				// The answer goes first.
-				setImmediate(this.shutDown);
-			}
+			// The answer goes first.
+			if (this.tasks.size === 0 || now) setImmediate(this.shutDown);
 			return EMPTY;
 		}),
 	};
@@ -162,6 +157,7 @@ export class TaskService {
 		if (sandboxId === spec.id) {
 			const made = await GuestSandbox.make(this.store, spec);
 			this.sandboxes.set(sandboxId, made);
+			made.onOom((id) => this.publisher.publish('TaskOOM', { containerId: id }));
 			made.ended.then((why) => this.log('info', `The sandbox ${sandboxId} has ended: ${why}`));
 			return made;
 		}
@@ -182,6 +178,7 @@ export class TaskService {
 		process.isStarted = true;
 		if (execId !== '') return this.startExec(task, process);
 		const { ended } = await task.sandbox.start(id);
+		if (process.size !== null) await task.sandbox.resize(id, '', process.size).catch(() => {});
 		this.publisher.publish('TaskStart', { containerId: id, pid: process.pid });
 		// Only now, so that the exit's event follows the start's.
 		ended.then((exit) => this.exited(task, process, exit));
@@ -199,6 +196,7 @@ export class TaskService {
 			throw error;
 		}
 		io.handedOver();
+		if (process.size !== null) await task.sandbox.resize(task.id, execId, process.size).catch(() => {});
 		this.publisher.publish('TaskExecStarted', { containerId: task.id, execId, pid: process.pid });
 		task.sandbox.wait(task.id, execId).then(
 			(exit) => this.exited(task, process, exit),
@@ -207,26 +205,13 @@ export class TaskService {
 		return process.pid;
 	}
 
-	private async exited(task: Task, process: TaskProcess, exit: Exit): Promise<void> {
+	private exited(task: Task, process: TaskProcess, exit: Exit): void {
 		if (exit.reason !== undefined) this.log('error', `${process.execId || task.id} was killed: ${exit.reason}`);
-		await process.io.ended();
-		this.tellOom(task);
+		process.io.close();
 		const id = process.execId || task.id;
 		const { status: exitStatus, atMs } = exit;
 		this.publisher.publish('TaskExit', { containerId: task.id, id, pid: process.pid, exitStatus, exitedAt: timestampOf(atMs) });
 		process.ended(exit);
-	}
-
-	private tellOom(task: Task): void {
-		let kills: number;
-		try {
-			kills = task.sandbox.oomKills(task.id);
-		} catch {
-			// Its group is gone.
-			return;
-		}
-		if (kills > task.oomKills) this.publisher.publish('TaskOOM', { containerId: task.id });
-		task.oomKills = kills;
 	}
 
 	private state(id: string, execId: string): InstanceType<typeof messages.StateResponse> {
@@ -293,7 +278,7 @@ export class TaskService {
 		if (!process.isStarted) {
 			// There is no program yet that could handle it.
 			process.isStarted = true;
-			if (signal === SIGKILL || signal === SIGTERM) await this.exited(task, process, { status: 128 + signal, atMs: Date.now() });
+			if (signal === SIGKILL || signal === SIGTERM) this.exited(task, process, { status: 128 + signal, atMs: Date.now() });
 			return EMPTY;
 		}
 		await task.sandbox.signal(id, execId, signal, all);

@@ -6,6 +6,8 @@ import type { ProcessIo, StdioPaths } from './process-io.js';
 export class TaskProcess {
 	exit: Exit | null = null;
 	isStarted = false;
+	/** Of its terminal, when somebody has said it. */
+	size: { readonly rows: number; readonly columns: number } | null = null;
 	/** The host's pid that stands for it. */
 	pid = 0;
 	private waiting: ((exit: Exit) => void)[] = [];
@@ -34,8 +36,6 @@ export class Task {
 	/** Of each exec that was added, its `process` of the OCI specification, until it is started. */
 	readonly specs = new Map<string, object>();
 	isPaused = false;
-	/** How many of its processes the host has killed for want of memory, as far as containerd was told. */
-	oomKills = 0;
 
 	constructor(
 		readonly id: string,

@@ -17,6 +17,7 @@ import type { Task } from '../task/task.js';
 import { copyOutInt, type IoVector } from '../trap/guest-memory.js';
 import { sharedAnonymousInode } from '../vfs/anonymous-inode.js';
 import { FileDescription } from '../vfs/file-description.js';
+import type { FileState } from '../vfs/file-state.js';
 import type { Inode } from '../vfs/inode.js';
 import { addWatch, removeWatch, type Watch } from '../vfs/watches.js';
 
@@ -78,7 +79,7 @@ class InodeWatch implements Watch {
 /** An inotify instance, inotify(7). What the guest kernel itself does to files is told; what the host does to a bind mount isn't. */
 export class Inotify extends FileDescription {
 	private readonly byWd = new Map<number, InodeWatch>();
-	private readonly byInode = new Map<Inode, InodeWatch>();
+	private readonly byFile = new Map<FileState, InodeWatch>();
 	private events: Event[] = [];
 	/** Place of the first event that was not read; what is before it goes now and then. */
 	private first = 0;
@@ -107,7 +108,7 @@ export class Inotify extends FileDescription {
 		for (const watch of this.byWd.values()) removeWatch(watch.inode, watch);
 		this.account.inotifyWatches -= this.byWd.size;
 		this.byWd.clear();
-		this.byInode.clear();
+		this.byFile.clear();
 		queuedEvents -= this.events.length - this.first;
 		this.events = [];
 		this.first = 0;
@@ -120,7 +121,7 @@ export class Inotify extends FileDescription {
 	/** inotify_add_watch(2): the watch descriptor. Errors: EEXIST, ENOSPC. */
 	watch(inode: Inode, mask: number): number {
 		const kept = mask & KEPT_BITS;
-		const known = this.byInode.get(inode);
+		const known = this.byFile.get(inode.takeState());
 		if (known !== undefined) {
 			if ((mask & IN_MASK_CREATE) !== 0) return -EEXIST;
 			known.mask = (mask & IN_MASK_ADD) !== 0 ? known.mask | kept : kept;
@@ -130,7 +131,7 @@ export class Inotify extends FileDescription {
 		this.account.inotifyWatches++;
 		const watch = new InodeWatch(this, ++this.lastWd, inode, kept);
 		this.byWd.set(watch.wd, watch);
-		this.byInode.set(inode, watch);
+		this.byFile.set(inode.takeState(), watch);
 		return watch.wd;
 	}
 
@@ -145,7 +146,7 @@ export class Inotify extends FileDescription {
 	/** A watch goes; IN_IGNORED tells. */
 	drop(watch: InodeWatch): void {
 		if (!this.byWd.delete(watch.wd)) return;
-		this.byInode.delete(watch.inode);
+		this.byFile.delete(watch.inode.takeState());
 		this.account.inotifyWatches--;
 		removeWatch(watch.inode, watch);
 		this.queue({ wd: watch.wd, mask: IN_IGNORED, cookie: 0, name: null });

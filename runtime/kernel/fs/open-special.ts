@@ -15,7 +15,7 @@ import { openDevice } from './dev/devices.js';
 export function openSpecial(inode: Inode, rdev: number, path: Path, flags: number, task: Task): FileDescription | number {
 	switch (inode.type) {
 		case S_IFIFO:
-			return openFifo(inode, path, inode, flags, task);
+			return openFifo(inode.takeState(), path, inode, flags, task);
 		case S_IFCHR:
 			return (path.mount.flags & MS_NODEV) !== 0 ? -EACCES : openDevice(rdev, path, inode, flags, task);
 		case S_IFBLK:

@@ -2,6 +2,7 @@ import { ECONNREFUSED, EINVAL } from '../abi/errno.js';
 import { AF_UNIX, SOCKADDR_UN_BYTES, SUN_PATH } from '../abi/socket-constants.js';
 import { S_IFSOCK } from '../abi/stat-constants.js';
 import type { Task } from '../task/task.js';
+import type { FileState } from '../vfs/file-state.js';
 import type { Inode } from '../vfs/inode.js';
 import { pathWalk, WALK_FOLLOW } from '../vfs/path-walk.js';
 import { checkPermission, MAY_WRITE } from '../vfs/permission.js';
@@ -10,8 +11,8 @@ import type { UnixSocket } from './unix-socket.js';
 /** The address of a socket without a name: its family alone. */
 export const UNNAMED = new Uint8Array([AF_UNIX, 0]);
 
-/** Sockets by the inode of the name they are bound to; a socket keeps its inode alive. */
-const boundSockets = new WeakMap<Inode, UnixSocket>();
+/** Sockets by the file that they are bound to; a socket keeps its inode alive, and that its state. */
+const boundSockets = new WeakMap<FileState, UnixSocket>();
 
 /** The family of a socket address; AF_UNSPEC for one that is too short to have any. */
 export function familyOf(address: Uint8Array): number {
@@ -55,11 +56,11 @@ export function abstractAddress(name: string): Uint8Array {
 
 /** Ties a socket to the inode that was made for its name. */
 export function bindInode(inode: Inode, socket: UnixSocket): void {
-	boundSockets.set(inode, socket);
+	boundSockets.set(inode.takeState(), socket);
 }
 
 export function unbindInode(inode: Inode): void {
-	boundSockets.delete(inode);
+	boundSockets.delete(inode.takeState());
 }
 
 /**
@@ -75,5 +76,6 @@ export function findSocket(task: Task, address: Uint8Array, type: number): UnixS
 	const inode = pathWalk.path.dentry.inode!;
 	const denied = checkPermission(inode, MAY_WRITE, task.credentials);
 	if (denied < 0) return denied;
-	return (inode.type === S_IFSOCK ? boundSockets.get(inode) : undefined) ?? -ECONNREFUSED;
+	const state = inode.type === S_IFSOCK ? inode.findState() : null;
+	return (state === null ? undefined : boundSockets.get(state)) ?? -ECONNREFUSED;
 }

@@ -52,7 +52,7 @@ export function sysMmap(task: Task, trap: Trap): number {
 	if (task.files.lentState(fd) === LENT_CURRENT) return CONTINUE;
 	const source = description.openForMapping();
 	if (source < 0) return source;
-	if (description.path !== null) task.kernel.rememberMapping(description.path);
+	if (description.path !== null) task.group.container.rememberMapping(description.path);
 	lend(task, trap, source, fd);
 	return ANSWERED;
 }

@@ -93,7 +93,7 @@ export function sysShmat(task: Task, trap: Trap): number {
 		address -= address % PAGE_SIZE;
 	}
 	if (address === 0 && (flags & SHM_REMAP) !== 0) return -EINVAL;
-	const { group, credentials, kernel } = task;
+	const { group, credentials } = task;
 	const { ipc } = group.container;
 	const segment = ipc.segments.find(trap.int(0));
 	if (typeof segment === 'number') return segment;
@@ -107,7 +107,7 @@ export function sysShmat(task: Task, trap: Trap): number {
 	const prot = PROT_READ | (isReadOnly ? 0 : PROT_WRITE) | ((flags & SHM_EXEC) !== 0 ? PROT_EXEC : 0);
 	callArguments.set([address, segment.pages * PAGE_SIZE, prot, MAP_SHARED | placing, fd, 0]);
 	task.attaching = { segment, fd, isReadOnly };
-	kernel.rememberMapping(anonymousPath(segment.file, `/SYSV${(segment.key >>> 0).toString(16).padStart(8, '0')} (deleted)`));
+	group.container.rememberMapping(anonymousPath(segment.file, `/SYSV${(segment.key >>> 0).toString(16).padStart(8, '0')} (deleted)`));
 	// It must not go while it is being mapped.
 	segment.attached(group.insideId);
 	const error = runCall(task, trap, NR_MMAP, (result) => {

@@ -300,7 +300,7 @@ function finishPlan(task: Task, opened: OpenProgram, image: ElfImage, strings: s
 
 /** So that /proc/PID/maps can name the mapping. */
 function rememberName(task: Task, path: Path): void {
-	task.kernel.rememberMapping(path);
+	task.group.container.rememberMapping(path);
 }
 
 interface Shebang {

@@ -22,14 +22,15 @@ const sizeBytes = Buffer.alloc(WINSIZE_BYTES);
 const sizeView = new DataView(sizeBytes.buffer, sizeBytes.byteOffset, WINSIZE_BYTES);
 
 /**
- * A container's console: a terminal of the guest kernel's whose far side is a pty of the host's, set raw. Whoever holds that pty's master (a front end,
- * containerd's shim) types and reads; the line discipline, the session and the signals are the guest kernel's.
+ * A container's console: a terminal of the guest kernel's whose far side is the host's. That is a pty, set raw, whose master somebody holds who types and
+ * reads and sets the size; or two streams (containerd's FIFOs), and then the size is told. The line discipline, the session and the signals are the guest kernel's.
  */
 export class HostConsole implements TerminalDriver {
 	readonly terminal: Terminal;
 	private readonly output = new ByteQueue(OUTPUT_BYTES);
 	private readonly key: number;
 	private readonly sizeTimer: Timer;
+	private readonly isPty: boolean;
 	private isReceiving = false;
 	private isClosing = false;
 	private isClosed = false;
@@ -38,14 +39,17 @@ export class HostConsole implements TerminalDriver {
 	constructor(
 		private readonly kernel: Kernel,
 		index: number,
-		/** The host pty's slave. Owned. */
-		private readonly fd: number,
+		/** Where it is typed: a host pty's slave, or a stream. Owned. */
+		private readonly inputFd: number,
+		/** Where it is shown: the same, or a stream. Owned. */
+		private readonly outputFd: number,
 		/** Its name goes when it does. */
 		private readonly remove: () => void,
 	) {
 		this.terminal = new Terminal(kernel, index, this);
 		kernel.terminals.count++;
-		native.setNonBlocking(fd, true);
+		this.isPty = native.ioctl(inputFd, TIOCGWINSZ, sizeBytes) >= 0;
+		for (const fd of this.descriptors()) native.setNonBlocking(fd, true);
 		this.key = kernel.endpoints.add({
 			onEvent: (kind) => {
 				if (kind !== EVENT_READY) return;
@@ -57,9 +61,14 @@ export class HostConsole implements TerminalDriver {
 			this.refreshSize();
 			kernel.timers.arm(this.sizeTimer, nowNs + SIZE_INTERVAL_NS);
 		});
-		native.watch(fd, this.key, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+		for (const fd of this.descriptors()) native.watch(fd, this.key, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+		if (!this.isPty) return;
 		this.refreshSize();
 		kernel.timers.arm(this.sizeTimer, native.monotonicNs() + SIZE_INTERVAL_NS);
+	}
+
+	private descriptors(): Set<number> {
+		return new Set([this.inputFd, this.outputFd]);
 	}
 
 	get room(): number {
@@ -80,7 +89,7 @@ export class HostConsole implements TerminalDriver {
 		const { output } = this;
 		while (output.size > 0 && !this.isClosed) {
 			const bytes = output.peek();
-			const written = native.pwrite(this.fd, bytes, 0, bytes.length, -1);
+			const written = native.pwrite(this.outputFd, bytes, 0, bytes.length, -1);
 			if (written === -EAGAIN) return;
 			if (written <= 0) output.clear();
 			else output.drop(written);
@@ -100,8 +109,10 @@ export class HostConsole implements TerminalDriver {
 	private receive(): void {
 		const { input } = this.terminal;
 		while (!this.isClosed && input.space > 0) {
-			const bytes = native.pread(this.fd, chunk, 0, Math.min(CHUNK_BYTES, input.space), -1);
+			const bytes = native.pread(this.inputFd, chunk, 0, Math.min(CHUNK_BYTES, input.space), -1);
 			if (bytes === -EAGAIN) return;
+			// Another may open a FIFO to write after the last one.
+			if (bytes <= 0 && !this.isPty) return;
 			if (bytes <= 0) {
 				// The master is closed: the terminal's line is cut.
 				this.terminal.isMasterClosed = true;
@@ -116,14 +127,20 @@ export class HostConsole implements TerminalDriver {
 	}
 
 	refreshSize(): void {
-		if (this.isClosed || native.ioctl(this.fd, TIOCGWINSZ, sizeBytes) < 0) return;
+		if (this.isClosed || !this.isPty || native.ioctl(this.inputFd, TIOCGWINSZ, sizeBytes) < 0) return;
 		const field = (index: number): number => sizeView.getUint16(index * 2, true);
 		this.terminal.resize([field(0), field(1), field(2), field(3)]);
 	}
 
 	resized(): void {
 		for (let i = 0; i < 4; i++) sizeView.setUint16(i * 2, this.terminal.size[i]!, true);
-		if (!this.isClosed) native.ioctl(this.fd, TIOCSWINSZ, sizeBytes);
+		if (!this.isClosed && this.isPty) native.ioctl(this.inputFd, TIOCSWINSZ, sizeBytes);
+	}
+
+	/** Somebody at the far side has set the size. */
+	setSize(rows: number, columns: number): void {
+		this.terminal.resize([rows, columns, 0, 0]);
+		this.resized();
 	}
 
 	/** No program has it open any more: the master's reader sees the end once it has read everything. */
@@ -142,10 +159,10 @@ export class HostConsole implements TerminalDriver {
 		if (this.isClosed) return;
 		this.isClosed = true;
 		const { kernel } = this;
-		kernel.timers.disarm(this.sizeTimer);
-		native.unwatch(this.fd);
+		if (this.isPty) kernel.timers.disarm(this.sizeTimer);
+		for (const fd of this.descriptors()) native.unwatch(fd);
 		kernel.endpoints.remove(this.key);
-		native.close(this.fd);
+		for (const fd of this.descriptors()) native.close(fd);
 		kernel.terminals.count--;
 		this.remove();
 		this.onClosed?.();

@@ -3,6 +3,7 @@ import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat-constants.js';
 import type { Task } from '../task/task.js';
 import type { FileDescription } from './file-description.js';
 import type { FileLocks } from './file-locks.js';
+import { FileState } from './file-state.js';
 import type { Path } from './path.js';
 import type { Stat } from './stat.js';
 import type { Watch } from './watches.js';
@@ -72,10 +73,33 @@ export abstract class Inode {
 	abstract uid: number;
 	abstract gid: number;
 
-	/** Who is told of what is done to it (inotify); null without any. Replaced, never changed. */
-	watches: readonly Watch[] | null = null;
-	/** Advisory locks, from the first one on. */
-	locks: FileLocks | null = null;
+	/** Made when there is something to keep in it. `findState` knows of another inode's of the same file. */
+	protected state: FileState | null = null;
+
+	/** The file's state; null when it has none yet. */
+	findState(): FileState | null {
+		return this.state;
+	}
+
+	/** The file's state, made now if it has none. */
+	takeState(): FileState {
+		this.state ??= new FileState();
+		return this.state;
+	}
+
+	get watches(): readonly Watch[] | null {
+		return this.findState()?.watches ?? null;
+	}
+	set watches(watches: readonly Watch[] | null) {
+		this.takeState().watches = watches;
+	}
+
+	get locks(): FileLocks | null {
+		return this.findState()?.locks ?? null;
+	}
+	set locks(locks: FileLocks | null) {
+		this.takeState().locks = locks;
+	}
 
 	/** Has any description of it been opened and not closed? For files that can lose their last name. */
 	get isOpen(): boolean {

@@ -1,4 +1,5 @@
 import { O_RDWR } from '../../kernel/abi/fcntl.js';
+import { TIOCGWINSZ, WINSIZE_BYTES } from '../../kernel/abi/termios.js';
 import type { Container } from '../../kernel/container.js';
 import { DevptsFileSystem, type SlaveNode } from '../../kernel/fs/devpts/devpts-file-system.js';
 import type { Kernel } from '../../kernel/kernel.js';
@@ -12,8 +13,10 @@ import { Path } from '../../kernel/vfs/path.js';
 import { native } from '../../native.js';
 import { SetupWalk } from './setup-walk.js';
 
+const size = new Uint8Array(WINSIZE_BYTES);
+
 /**
- * Makes a process's terminal out of the slave of a pty of the host's, which came in the place of stdin, stdout and stderr, and opens it as those three.
+ * Makes a process's terminal out of what came in the place of stdin, stdout and stderr, the slave of a pty of the host's or streams, and opens it as those three.
  * It has a name in the container's devpts; the first program's is /dev/console, too (`isFirst`). Throws when there is no devpts or no room in it.
  */
 export function openConsole(
@@ -27,10 +30,13 @@ export function openConsole(
 	const { devpts } = container;
 	const fs = devpts?.mount.fs;
 	if (devpts === null || !(fs instanceof DevptsFileSystem)) throw new Error('open the terminal: the container has no devpts at /dev/pts');
-	for (const fd of stdio.slice(1)) native.close(fd);
+	const [input = -1, output = -1, other = -1] = stdio;
+	native.close(other);
+	const isPty = native.ioctl(input, TIOCGWINSZ, size) >= 0;
+	if (isPty) native.close(output);
 	let console: HostConsole | null = null;
 	const make = (index: number): Terminal => {
-		console = new HostConsole(kernel, index, stdio[0]!, () => fs.remove(index));
+		console = new HostConsole(kernel, index, input, isPty ? input : output, () => fs.remove(index));
 		return console.terminal;
 	};
 	const node = fs.addTerminal(make, uid);

@@ -24,10 +24,19 @@ import { SetupWalk } from './setup-walk.js';
 const MIB = 1 << 20;
 
 /**
- * Builds a container's tree of mounts from its config. `trees` are the descriptors that the front end sent: root, then one per bind mount. `pod` is the pod's first container. Each is taken out
+ * Builds a container's tree of mounts from its config. `trees` are the descriptors that the front end sent: root, then one per bind mount. Each is taken out
  * of the list, which then has -1 in its place, by the file system that owns it from then on. When this throws, what was taken is closed.
+ *
+ * `pod` is the pod's first container, whose namespaces may be joined; `pids` the one whose PID namespace is.
  */
-export function buildContainer(kernel: Kernel, id: string, config: Config, trees: number[], pod: Container | null): Container {
+export function buildContainer(
+	kernel: Kernel,
+	id: string,
+	config: Config,
+	trees: number[],
+	pod: Container | null,
+	pids: Container | null,
+): Container {
 	const rootFs = new HostFileSystem(take(trees, 0, 'the root file system'), 'ext4', true, false, false);
 	const namespace = new MountNamespace(rootFs, MS_RELATIME | (config.root.readonly ? MS_RDONLY : 0), '/dev/root');
 	const { joined } = config.linux;
@@ -37,7 +46,7 @@ export function buildContainer(kernel: Kernel, id: string, config: Config, trees
 		return pod;
 	};
 	const uts = shared('uts')?.uts ?? new UtsNamespace(config.hostname, config.domainname);
-	const container = new Container(kernel, id, namespace, uts, shared('ipc')?.ipc, shared('pid')?.pids);
+	const container = new Container(kernel, id, namespace, uts, shared('ipc')?.ipc, pids?.pids);
 	try {
 		furnish(container, config, trees);
 		rootFs.forgetCreated();

@@ -3,7 +3,7 @@ import { isopod } from '../../../proto/generated/sandbox.js';
 import { EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR } from '../../kernel/abi/errno.js';
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from '../../kernel/abi/fcntl.js';
 import { RLIMIT_CORE, RLIMIT_CPU, RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_STACK } from '../../kernel/abi/resource.js';
-import { SIGKILL } from '../../kernel/abi/signal-numbers.js';
+import { SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH } from '../../kernel/abi/signal-numbers.js';
 import type { Container } from '../../kernel/container.js';
 import { Timer } from '../../kernel/event/timers.js';
 import { HostStream } from '../../kernel/fs/host/host-stream.js';
@@ -24,6 +24,7 @@ import { pathWalk, WALK_FOLLOW } from '../../kernel/vfs/path-walk.js';
 import { checkPermission, MAY_EXEC } from '../../kernel/vfs/permission.js';
 import { native } from '../../native.js';
 import type { Config, ProcessConfig } from '../../oci/config.js';
+import { type Ended, exitText } from '../exit-record.js';
 import { openConsole } from './console-setup.js';
 import { buildContainer, processCredentials } from './container-setup.js';
 import { kernelProfile } from './seccomp-conditions.js';
@@ -34,6 +35,8 @@ const NATIVE_CORE_LIMIT = 1;
 const OUTPUT_WAIT_NS = 2e9;
 /** That run or were not forgotten, for one container. */
 const MAX_EXECS = 4096;
+/** Signals that end no process, and 0. */
+const HARMLESS: ReadonlySet<number> = new Set([0, SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU]);
 const NATIVE_MEMLOCK_BYTES = 8 << 20;
 /** passwd(5) is read so far. */
 const MAX_PASSWD_BYTES = 1 << 20;
@@ -60,18 +63,20 @@ interface Started {
 	readonly waiting: ((ended: Ended) => void)[];
 }
 
-/** How a process ended: its wait status as waitpid(2) gives it, and when, in milliseconds since 1970. */
-export interface Ended {
-	readonly status: number;
-	readonly atMs: number;
-}
-
 /** What `create` prepared and `start` runs. */
 interface Prepared {
 	readonly container: Container;
 	readonly config: Config;
 	readonly stdio: readonly number[];
+	/** Whose PID namespace it joins; null for one of its own. */
+	readonly pids: Prepared | null;
 	init: Started | null;
+	/** A signal has ended it before it was started. */
+	ended: Ended | null;
+	/** Where its end is written; -1 when it was. Owned. */
+	recordFd: number;
+	/** Size of its terminal that was told before the start: rows and columns. */
+	size: readonly [number, number] | null;
 	readonly execs: Map<string, Started>;
 	/** cgroup.procs files that each of its first processes is written to. */
 	cgroupFds: readonly number[];
@@ -103,24 +108,32 @@ export class Containers {
 		return found;
 	}
 
-	/** Builds the container's tree; `fds` are the root, the bind mounts' sources, stdin, stdout, stderr: taken out of the list, also when this throws. */
-	create(id: string, config: Config, fds: number[]): void {
+	/**
+	 * Builds the container's tree; `fds` are the root, the bind mounts' sources, stdin, stdout, stderr, the file for its end: taken out of the list, also when
+	 * this throws. `pidsOf` is the container whose PID namespace it joins, '' for one of its own.
+	 */
+	create(id: string, config: Config, pidsOf: string, fds: number[]): void {
+		const recordFd = fds.pop() ?? -1;
 		const stdio = fds.splice(-3);
 		const trees = fds.splice(0);
 		let container: Container | null = null;
 		try {
 			const filter = this.filterFor(config);
 			if (this.prepared.has(id)) throw new SetupError(`container ${JSON.stringify(id)} is there already`);
-			container = buildContainer(this.kernel, id, config, trees, this.first?.container ?? null);
+			const pids = pidsOf === '' ? null : this.get(pidsOf);
+			container = buildContainer(this.kernel, id, config, trees, this.first?.container ?? null, pids?.container ?? null);
 			// Linux finds a missing program at create: so does runc.
 			this.findProgram(container, config.process, processCredentials(config.process));
 			this.kernel.containers.set(id, container);
-			const prepared: Prepared = { container, config, stdio, init: null, execs: new Map(), cgroupFds: [], filter, waiting: [] };
+			const prepared: Prepared = {
+				...{ container, config, stdio, pids, init: null, ended: null, recordFd, size: null },
+				...{ execs: new Map(), cgroupFds: [], filter, waiting: [] },
+			};
 			this.first ??= prepared;
 			this.prepared.set(id, prepared);
 		} catch (error) {
 			container?.dispose();
-			for (const fd of [...trees, ...stdio]) if (fd >= 0) native.close(fd);
+			for (const fd of [...trees, ...stdio, recordFd]) if (fd >= 0) native.close(fd);
 			throw error;
 		}
 	}
@@ -129,10 +142,12 @@ export class Containers {
 	start(id: string): number {
 		const prepared = this.get(id);
 		if (prepared.init !== null) throw new SetupError(`container ${JSON.stringify(id)} was started already`);
-		const { container, config } = prepared;
-		const init = this.spawn(prepared, config.process, prepared.stdio, null, config.linux.joined.pid === undefined ? null : this.podInit());
+		if (prepared.ended !== null) throw new SetupError('cannot start a container that has stopped');
+		const { container, config, pids, size } = prepared;
+		const init = this.spawn(prepared, config.process, prepared.stdio, null, pids === null ? null : liveInit(pids));
 		prepared.init = init;
-		init.waiting.push(...prepared.waiting.splice(0));
+		if (size !== null) init.console?.setSize(...size);
+		init.waiting.push((ended) => record(prepared, ended), ...prepared.waiting.splice(0));
 		if (prepared === this.first) {
 			init.waiting.push(({ status }) =>
 				this.afterOutput(init, () => {
@@ -147,12 +162,13 @@ export class Containers {
 	/** Forgets a container that has ended or was never started. */
 	delete(id: string): void {
 		const prepared = this.get(id);
-		const { container, init, stdio, cgroupFds } = prepared;
+		const { container, init, stdio, cgroupFds, recordFd } = prepared;
 		if (init !== null && init.ended === null) throw new SetupError(`container ${JSON.stringify(id)} is running`);
 		if (prepared === this.first) throw new SetupError(`container ${JSON.stringify(id)} is the pod's: it ends with its sandbox process`);
 		this.prepared.delete(id);
 		this.kernel.containers.delete(id);
 		for (const fd of cgroupFds) native.close(fd);
+		if (recordFd >= 0) native.close(recordFd);
 		if (init === null) for (const fd of stdio) native.close(fd);
 		// What was killed with it may still be on its way out.
 		if (container.groups.size === 0) container.dispose();
@@ -171,18 +187,11 @@ export class Containers {
 	/** What there is. */
 	list(): { readonly id: string; readonly status: number; readonly execIds: readonly string[] }[] {
 		const { CREATED, RUNNING, STOPPED } = isopod.sandbox.Container.Status;
-		return [...this.prepared].map(([id, { init, execs }]) => ({
+		return [...this.prepared].map(([id, { init, ended, execs }]) => ({
 			id,
-			status: init === null ? CREATED : init.ended === null ? RUNNING : STOPPED,
+			status: (init?.ended ?? ended) !== null ? STOPPED : init === null ? CREATED : RUNNING,
 			execIds: [...execs.keys()],
 		}));
-	}
-
-	private podInit(): ThreadGroup {
-		const init = this.first?.container.init ?? null;
-		if (init === null || init.isDead)
-			throw new SetupError("the pod's first container, whose PID namespace is to be joined, is not running");
-		return init;
 	}
 
 	/** `wantedId` is the front end's name for it, '' for one of ours. */
@@ -215,11 +224,34 @@ export class Containers {
 
 	/** Signals a container's init, the first process of an exec, or all processes. */
 	signal(id: string, signal: number, all: boolean, execId: string): void {
-		const { container, execs } = this.get(id);
+		const prepared = this.get(id);
+		const { container, execs } = prepared;
+		if (execId === '' && prepared.init === null && prepared.ended === null) {
+			if (!HARMLESS.has(signal)) this.endUnstarted(prepared, signal);
+			return;
+		}
 		const init = execId === '' ? container.init : (execs.get(execId)?.group ?? null);
 		if (init === null || init.isDead) throw new SetupError('container not running');
 		if (!all) this.kernel.signals.sendToGroup(init, signal);
 		else for (const group of [...container.groups.values()]) this.kernel.signals.sendToGroup(group, signal);
+	}
+
+	/** There is no program yet that could handle the signal: it does what it does by default. */
+	private endUnstarted(prepared: Prepared, signal: number): void {
+		const ended = { status: signal, atMs: Date.now() };
+		prepared.ended = ended;
+		record(prepared, ended);
+		for (const then of prepared.waiting.splice(0)) then(ended);
+		if (prepared === this.first) this.onIdle(signal);
+	}
+
+	/** Sets the size of a terminal. */
+	resize(id: string, execId: string, rows: number, columns: number): void {
+		const prepared = this.get(id);
+		const started = execId === '' ? prepared.init : (prepared.execs.get(execId) ?? null);
+		if (started === null && execId === '') prepared.size = [rows, columns];
+		else if (started?.console == null) throw new SetupError(`no terminal to resize in container ${JSON.stringify(id)}`);
+		else started.console.setSize(rows, columns);
 	}
 
 	/** Calls `then` with the end of init (or an exec) once it has ended; of an init also if it is yet to be started. */
@@ -227,7 +259,8 @@ export class Containers {
 		const prepared = this.get(id);
 		const started = execId === '' ? prepared.init : prepared.execs.get(execId);
 		if (started === undefined) throw new SetupError(`container ${JSON.stringify(id)} has no exec ${JSON.stringify(execId)}`);
-		if (started === null) prepared.waiting.push(then);
+		if (started === null && prepared.ended !== null) then(prepared.ended);
+		else if (started === null) prepared.waiting.push(then);
 		else if (started.ended !== null) then(started.ended);
 		else started.waiting.push(then);
 	}
@@ -392,6 +425,25 @@ export class Containers {
 		const fs = new FileSystemContext(container.rootPath, container.rootPath, 0o022);
 		const group = new ThreadGroup(container, 0, 0, 0, new DescriptorTable(), fs, new Limits(), credentials);
 		return new Task(this.kernel, group, 0, credentials);
+	}
+}
+
+/** The first process of a container whose PID namespace is to be joined. */
+function liveInit({ container }: Prepared): ThreadGroup {
+	const { init } = container;
+	if (init === null || init.isDead)
+		throw new SetupError(`container ${JSON.stringify(container.id)}, whose PID namespace is to be joined, is not running`);
+	return init;
+}
+
+/** Writes down how a container ended, for a front end that comes later. */
+function record(prepared: Prepared, ended: Ended): void {
+	if (prepared.recordFd < 0) return;
+	try {
+		writeSync(prepared.recordFd, exitText(ended));
+	} finally {
+		native.close(prepared.recordFd);
+		prepared.recordFd = -1;
 	}
 }
 

@@ -4,8 +4,9 @@ import type { Kernel } from '../../kernel/kernel.js';
 import { native } from '../../native.js';
 import { parseConfig, parseProcess } from '../../oci/config.js';
 import { Section } from '../../oci/section.js';
+import type { Ended } from '../exit-record.js';
 import { type Frame, FrameReader, receiveFrames, sendFrame } from '../frames.js';
-import type { Containers, Ended } from './containers.js';
+import type { Containers } from './containers.js';
 import { inspect } from './inspect.js';
 import { TraceStream } from './trace-stream.js';
 
@@ -126,7 +127,8 @@ export class ControlServer {
 	): object | null {
 		const { containers } = this;
 		if (request.create) {
-			containers.create(request.create.containerId!, parseConfig(JSON.parse(request.create.config!)), fds);
+			const { containerId, config, pidContainerId } = request.create;
+			containers.create(containerId!, parseConfig(JSON.parse(config!)), pidContainerId ?? '', fds);
 			return {};
 		}
 		if (request.start) {
@@ -161,6 +163,11 @@ export class ControlServer {
 			const { containerId, execId } = request.delete;
 			if (execId) containers.deleteExec(containerId!, execId);
 			else containers.delete(containerId!);
+			return {};
+		}
+		if (request.resize) {
+			const { containerId, execId, rows, columns } = request.resize;
+			containers.resize(containerId!, execId ?? '', rows ?? 0, columns ?? 0);
 			return {};
 		}
 		if (request.containers) return { containers: containers.list() };

@@ -21,7 +21,7 @@ function magicOf(treeFd: number): number {
 export class HostFileSystem extends FileSystem {
 	readonly root: HostInode;
 	/** Who holds an inode of this tree finds it here. */
-	readonly inodes = new WeakInodes();
+	readonly inodes = new WeakInodes<HostInode>();
 	/** openat2(2) resolution of one component. */
 	readonly resolve: number;
 	/** A file that `create` or `createUnnamed` has just made and opened: the open that follows takes the descriptor over. Owned; -1 for none. */

@@ -20,6 +20,7 @@ import { PATH_MAX } from '../../abi/limits.js';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../../abi/stat-constants.js';
 import type { Task } from '../../task/task.js';
 import type { FileDescription } from '../../vfs/file-description.js';
+import type { FileState } from '../../vfs/file-state.js';
 import { Inode, type Times } from '../../vfs/inode.js';
 import type { Path } from '../../vfs/path.js';
 import type { Stat } from '../../vfs/stat.js';
@@ -28,6 +29,7 @@ import { openSpecial } from '../open-special.js';
 import { directoryDescriptors } from './directory-descriptors.js';
 import { HostDirectory } from './host-directory.js';
 import { HostFile } from './host-file.js';
+import { HostFileState, sharedStates } from './host-file-state.js';
 import type { HostFileSystem } from './host-file-system.js';
 import { fillStat, hostStat, StatField } from './host-stat.js';
 
@@ -149,7 +151,28 @@ export class HostInode extends Inode {
 		this.nlink = this.isDirectory ? 0 : Math.max(this.nlink - 1, 0);
 		this.dropName(parent, name);
 		// Its number may come back as another file's.
-		if (this.nlink === 0) this.fs.inodes.delete(this.hostDev, this.ino, this);
+		if (this.nlink > 0) return;
+		this.fs.inodes.delete(this.hostDev, this.ino, this);
+		if (this.state !== null) sharedStates.delete(this.hostDev, this.ino, this.state);
+	}
+
+	// --- State -------------------------------------------------------------------------------------------------------
+
+	/** On a shared tree it may be another mount's inode that had something to keep first. */
+	override findState(): FileState | null {
+		if (this.state !== null || this.fs.isExclusive || sharedStates.isEmpty) return this.state;
+		const shared = sharedStates.get(this.hostDev, this.ino);
+		if (shared instanceof HostFileState && shared.isOf(this.btimeSec, this.btimeNsec)) this.state = shared;
+		return this.state;
+	}
+
+	override takeState(): FileState {
+		const known = this.findState();
+		if (known !== null) return known;
+		const state = new HostFileState(this.btimeSec, this.btimeNsec);
+		if (!this.fs.isExclusive) sharedStates.set(this.hostDev, this.ino, state);
+		this.state = state;
+		return state;
 	}
 
 	override get isOpen(): boolean {

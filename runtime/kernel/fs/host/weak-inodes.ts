@@ -1,5 +1,4 @@
 import { createContext, Script } from 'node:vm';
-import type { HostInode } from './host-inode.js';
 
 /** Look-ups between two times that the engine is told to let go of what weak references have handed out. */
 const LOOKUPS_PER_RELEASE = 8192;
@@ -18,17 +17,21 @@ function releaseKeptReferences(): void {
 }
 
 /**
- * The inodes of a host tree that somebody still holds (a dentry, a description, a child inode), by the host's device and inode number: two names of
- * one file give one inode. Holds none of them itself.
+ * What there is for files of the host that somebody still holds, by the host's device and inode number: the inodes of a tree (a dentry, a description, a child
+ * inode hold them), so that two names of one file give one inode. Holds none of them itself.
  */
-export class WeakInodes {
+export class WeakInodes<T extends object> {
 	/** By device, then by inode number: no key strings on the path of a look-up. */
-	private readonly devices = new Map<number, Map<number, WeakRef<HostInode>>>();
+	private readonly devices = new Map<number, Map<number, WeakRef<T>>>();
 	private size = 0;
 	private sweepAt = MIN_SWEEP;
 	private lookups = 0;
 
-	get(dev: number, ino: number): HostInode | undefined {
+	get isEmpty(): boolean {
+		return this.size === 0;
+	}
+
+	get(dev: number, ino: number): T | undefined {
 		if (++this.lookups >= LOOKUPS_PER_RELEASE) {
 			this.lookups = 0;
 			releaseKeptReferences();
@@ -36,7 +39,7 @@ export class WeakInodes {
 		return this.devices.get(dev)?.get(ino)?.deref();
 	}
 
-	set(dev: number, ino: number, inode: HostInode): void {
+	set(dev: number, ino: number, inode: T): void {
 		let inodes = this.devices.get(dev);
 		if (inodes === undefined) {
 			inodes = new Map();
@@ -49,7 +52,7 @@ export class WeakInodes {
 	}
 
 	/** Forgets `inode`, if it is the one that is known by its number: the file is gone and the number may come back. */
-	delete(dev: number, ino: number, inode: HostInode): void {
+	delete(dev: number, ino: number, inode: T): void {
 		const inodes = this.devices.get(dev);
 		const known = inodes?.get(ino);
 		if (known === undefined || known.deref() !== inode) return;

@@ -304,7 +304,7 @@ t.test('maps hides the loader and names files as the guest does', async (t) => {
 	t.notOk(text.includes(process.execPath), 'no host path');
 	const line = host.find((line) => line.endsWith(process.execPath))!;
 	const fields = line.split(/ +/);
-	kernel.mappedNames.set(`${fields[3]} ${fields[4]}`, place('/file'));
+	container.mappedNames.set(`${fields[3]} ${fields[4]}`, place('/file'));
 	const named = (read('/proc/self/maps') as string).split('\n').filter((line) => line.endsWith(' /file'));
 	t.ok(named.length > 0);
 	t.equal(named[0]!.indexOf('/file'), 73);

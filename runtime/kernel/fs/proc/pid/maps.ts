@@ -44,7 +44,7 @@ function guestHeader(reader: Task, target: ProcessTarget, line: string, header: 
 	const device = header[5]!;
 	const ino = header[6]!;
 	if (ino === '0') return line;
-	const path = target.group.container.kernel.mappedNames.get(`${device} ${ino}`);
+	const path = target.group.container.mappedNames.get(`${device} ${ino}`);
 	const prefix = `${header[1]}-${header[2]} ${header[3]} ${header[4]} `;
 	const name = header[7] ?? '';
 	if (path === undefined) {
