@@ -131,7 +131,7 @@ test('an end is told to who asked before the start, to several, to who asks late
 	await host.member(sandbox, 'one', 'exit 7');
 	const before = [sandbox.wait('one', ''), sandbox.wait('one', '')];
 	const { pid } = await sandbox.start('one');
-	t.ok(pid > 0);
+	t.type(pid, 'number');
 	t.match(await Promise.all(before), [{ status: 7 }, { status: 7 }]);
 	t.match(await sandbox.wait('one', ''), { status: 7 });
 	t.equal(await sandbox.status('one'), 'stopped');
