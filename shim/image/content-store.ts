@@ -19,6 +19,7 @@ export interface BlobSource {
 export class ContentStore {
 	/** Blobs that arrive now, so that two that want one share it. */
 	private readonly arriving = new Map<string, Promise<void>>();
+	private unnamed = 0;
 
 	private constructor(private readonly root: string) {}
 
@@ -138,6 +139,33 @@ export class ContentStore {
 		}
 	}
 
+	/** Stores what has no name yet, up to `maxBytes`. */
+	async ingestUnnamed(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<{ readonly digest: string; readonly size: number }> {
+		const part = join(this.root, 'ingest', `unnamed-${process.pid}-${this.unnamed++}`);
+		const step = 'Store a blob';
+		const file = await open(part, 'wx', 0o600);
+		try {
+			const hash = hashFor('sha256:');
+			let size = 0;
+			for await (const chunk of chunks) {
+				size += chunk.length;
+				if (size > maxBytes) throw new HostError(`${step}: more than ${maxBytes} bytes came`, 'EFBIG');
+				hash.update(chunk);
+				await file.appendFile(chunk);
+			}
+			await file.sync();
+			const digest = `sha256:${hash.digest('hex')}`;
+			await rename(part, this.path(digest));
+			await syncFolder(join(this.path(digest), '..'));
+			return { digest, size };
+		} catch (error) {
+			await rm(part, { force: true });
+			throw HostError.from(step, error);
+		} finally {
+			await file.close();
+		}
+	}
+
 	async list(): Promise<{ readonly digest: string; readonly sizeBytes: number }[]> {
 		const found = [];
 		for (const algorithm of ['sha256', 'sha512'])
@@ -153,12 +181,9 @@ export class ContentStore {
 		await rm(this.path(digest), { force: true });
 	}
 
-	/** Removes beginnings of blobs that nobody fetches now and that `isWanted` doesn't speak for. */
-	async removeBeginnings(isWanted: (digest: string) => boolean = () => false): Promise<void> {
-		for (const name of await readdir(join(this.root, 'ingest'))) {
-			const digest = name.replace('-', ':');
-			if (!this.arriving.has(digest) && !isWanted(digest)) await rm(join(this.root, 'ingest', name), { force: true });
-		}
+	/** Removes the beginnings of blobs. Nothing may arrive meanwhile. */
+	async removeBeginnings(): Promise<void> {
+		for (const name of await readdir(join(this.root, 'ingest'))) await rm(join(this.root, 'ingest', name), { force: true });
 	}
 }
 

@@ -28,7 +28,8 @@ export async function* decompress(source: Readable): AsyncGenerator<Uint8Array> 
 	try {
 		if (start[0] === 0x1f && start[1] === 0x8b) yield* gunzip(all());
 		// A frame, or a skippable one in front (RFC 8878, 3.1).
-		else if (start.length >= 4 && (start.readUInt32LE(0) === 0xfd2fb528 || (start.readUInt32LE(0) & 0xfffffff0) >>> 0 === 0x184d2a50)) yield* unzstd(all());
+		else if (start.length >= 4 && (start.readUInt32LE(0) === 0xfd2fb528 || (start.readUInt32LE(0) & 0xfffffff0) >>> 0 === 0x184d2a50))
+			yield* unzstd(all());
 		else yield* all();
 	} finally {
 		source.destroy();

@@ -1,6 +1,6 @@
 // The client of OCI's distribution specification (and Docker's registry API v2, which is the same for pulls).
 
-import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http';
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostError } from '../../runtime/host-error.js';
@@ -125,7 +125,11 @@ export class RegistryClient {
 				const isPartial = response.statusCode === 206;
 				if (isPartial && Number(range?.[1]) !== offset) {
 					response.destroy();
-					throw new RegistryError(`Fetch ${digest}: asked from byte ${offset} on, got ${response.headers['content-range']}`, 'EPROTO', false);
+					throw new RegistryError(
+						`Fetch ${digest}: asked from byte ${offset} on, got ${response.headers['content-range']}`,
+						'EPROTO',
+						false,
+					);
 				}
 				return { chunks: response, isRestarted: !isPartial };
 			});
@@ -151,7 +155,8 @@ export class RegistryClient {
 			try {
 				return await action();
 			} catch (error) {
-				if (!isTransient(error) || attempt >= this.attempts || this.signal?.aborted === true) throw HostError.from('Ask the registry', error);
+				if (!isTransient(error) || attempt >= this.attempts || this.signal?.aborted === true)
+					throw HostError.from('Ask the registry', error);
 				await this.backOff(attempt, error instanceof RegistryError ? error.retryAfterMs : 0);
 			}
 		}
@@ -204,7 +209,11 @@ export class RegistryClient {
 			if (redirects >= MAX_REDIRECTS) throw new RegistryError(`Fetch ${start.href}: more than ${MAX_REDIRECTS} redirects`, 'ELOOP', false);
 			const next = new URL(location, url);
 			if (next.protocol !== 'https:' && next.protocol !== start.protocol)
-				throw new RegistryError(`Fetch ${start.href}: redirected to ${next.protocol}//${next.host}, which is not encrypted`, 'EPERM', false);
+				throw new RegistryError(
+					`Fetch ${start.href}: redirected to ${next.protocol}//${next.host}, which is not encrypted`,
+					'EPERM',
+					false,
+				);
 			// Another host (a content network) gets a signed URL, not the registry's token.
 			if (next.origin !== start.origin) isAuthorized = false;
 			url = next;
@@ -267,7 +276,8 @@ export class RegistryClient {
 		credentials: Credentials | null,
 	): Promise<string> {
 		const step = `Get a token for ${reference.repository}`;
-		if (realm === undefined || !URL.canParse(realm)) throw new RegistryError(`${step}: the registry names no token server`, 'EPROTO', false);
+		if (realm === undefined || !URL.canParse(realm))
+			throw new RegistryError(`${step}: the registry names no token server`, 'EPROTO', false);
 		const url = new URL(realm);
 		if (url.protocol !== 'https:' && registryUrl.protocol === 'https:')
 			throw new RegistryError(`${step}: ${url.host} is not encrypted`, 'EPERM', false);
@@ -297,7 +307,8 @@ export class RegistryClient {
 			throw new RegistryError(`${step}: ${url.host} answered with what is no JSON`, 'EPROTO', false);
 		}
 		const token = answer?.token ?? answer?.access_token;
-		if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) throw new RegistryError(`${step}: ${url.host} gave none`, 'EPROTO', false);
+		if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token))
+			throw new RegistryError(`${step}: ${url.host} gave none`, 'EPROTO', false);
 		return token;
 	}
 }

@@ -176,7 +176,8 @@ export class Snapshots {
 
 	/** Makes a container's writable layer on a chain; the same key with the same chain again gives the one that is there. Throws EEXIST, ENOENT, EINVAL. */
 	async prepare(key: string, chainId: string): Promise<SnapshotMount> {
-		if (!KEY.test(key) || key.startsWith('.')) throw new HostError(`Make the snapshot ${JSON.stringify(key)}: want letters, digits, "_", "-" and "."`, 'EINVAL');
+		if (!KEY.test(key) || key.startsWith('.'))
+			throw new HostError(`Make the snapshot ${JSON.stringify(key)}: want letters, digits, "_", "-" and "."`, 'EINVAL');
 		const there = this.active.get(key);
 		if (there !== undefined) {
 			if (there.chainId !== chainId) throw new HostError(`Make the snapshot ${key}: it exists, of another image`, 'EEXIST');
@@ -241,7 +242,8 @@ export class Snapshots {
 	async collect(chains: Iterable<string>): Promise<void> {
 		const kept = new Set<string>();
 		for (const top of [...chains, ...this.list().map(({ chainId }) => chainId)])
-			for (let at: string | null | undefined = top; at !== null && at !== undefined && !kept.has(at); at = this.layers.get(at)?.parent) kept.add(at);
+			for (let at: string | null | undefined = top; at !== null && at !== undefined && !kept.has(at); at = this.layers.get(at)?.parent)
+				kept.add(at);
 		for (const { chainId, number } of [...this.layers.values()]) {
 			if (kept.has(chainId)) continue;
 			this.layers.delete(chainId);
@@ -265,6 +267,8 @@ function run(program: string, args: readonly string[], cwd: string, step: string
 			if (message.length < 1000) message += text;
 		});
 		child.once('error', (error) => reject(HostError.from(step, error)));
-		child.once('close', (code) => (code === 0 ? resolve() : reject(new HostError(`${step}: ${message.trim() || `${program} ended with ${code}`}`, 'EIO'))));
+		child.once('close', (code) =>
+			code === 0 ? resolve() : reject(new HostError(`${step}: ${message.trim() || `${program} ended with ${code}`}`, 'EIO')),
+		);
 	});
 }

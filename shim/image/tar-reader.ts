@@ -201,7 +201,7 @@ function field(bytes: Buffer, start: number, length: number): string {
 function number(header: Buffer, start: number, length: number): number {
 	if ((header[start]! & 0x80) !== 0) {
 		const isNegative = (header[start]! & 0x40) !== 0;
-		let value = BigInt(isNegative ? (header[start]! | ~0xff) : header[start]! & 0x7f);
+		let value = BigInt(isNegative ? header[start]! | ~0xff : header[start]! & 0x7f);
 		for (let at = start + 1; at < start + length; at++) value = (value << 8n) | BigInt(header[at]!);
 		const result = Number(value);
 		if (!Number.isSafeInteger(result)) throw bad('a number is too large');

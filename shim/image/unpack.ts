@@ -24,7 +24,8 @@ const O_PATH = 0o10000000;
 const RESOLVE_NO_SYMLINKS = 0x04;
 const RESOLVE_BENEATH = 0x08;
 const RESOLVE = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
-const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } = constants;
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } =
+	constants;
 const { ENOENT, EEXIST, ENOTDIR, EISDIR, ENOTEMPTY, ENODATA } = {
 	ENOENT: 2,
 	EEXIST: 17,
@@ -202,7 +203,8 @@ class Unpacker {
 		if (entry.type !== 'symlink') check(native.chmodFd(fd, entry.mode), step);
 		for (const [name, value] of entry.xattrs) {
 			// trusted.overlay.* and user.overlay.* are overlayfs's own: a redirect would lead to any folder of the layers.
-			if (name.startsWith('trusted.') || name.startsWith('user.overlay.')) throw refuse(entry.name, `a layer may not set ${print(name)}`, 'EPERM');
+			if (name.startsWith('trusted.') || name.startsWith('user.overlay.'))
+				throw refuse(entry.name, `a layer may not set ${print(name)}`, 'EPERM');
 			const isKept = name.startsWith('user.') || name === 'security.capability' || name.startsWith('system.posix_acl_');
 			// user.* belongs to files and directories (xattr(7)); labels of the builder's security module mean nothing here.
 			if (isKept && entry.type !== 'symlink') check(native.setxattrFd(fd, name, value, 0), `${step}, ${print(name)}`);
@@ -215,7 +217,8 @@ class Unpacker {
 		const own = openChild(folder.fd, name);
 		if (own >= 0) {
 			try {
-				if (this.mode(own) === S_IFDIR) check(native.setxattrFd(own, OVERLAY_OPAQUE, Buffer.from('y'), 0), `Hide what lies below ${print(name)}`);
+				if (this.mode(own) === S_IFDIR)
+					check(native.setxattrFd(own, OVERLAY_OPAQUE, Buffer.from('y'), 0), `Hide what lies below ${print(name)}`);
 			} finally {
 				native.close(own);
 			}
@@ -478,8 +481,8 @@ export function removeTree(folder: number, name: string): void {
 		native.close(fd);
 	}
 	const left = native.unlinkat(folder, name, true);
-	if (left === -ENOTEMPTY) return removeTree(folder, name);
-	check(left, step);
+	if (left === -ENOTEMPTY) removeTree(folder, name);
+	else check(left, step);
 }
 
 function writeAll(fd: number, bytes: Uint8Array, name: string): void {
