@@ -16,6 +16,7 @@ import {
 	tarOf,
 	testFolder,
 	USER,
+	writeFolder,
 	writeLayout,
 	zstd,
 } from './testing.js';
@@ -50,18 +51,14 @@ test("pull from Debian's docker-registry with a password, by skopeo put there; m
 	const registry = await startRegistry(folder);
 	t.teardown(() => registry.stop());
 	const image = await debianImage();
-	const docker = await debianImage({ isDocker: true });
-	const packed = await debianImage({ compress: zstd });
-	writeLayout(join(folder, 'layout'), { oci: image, docker, zstd: packed });
-	for (const tag of ['oci', 'docker', 'zstd'])
-		skopeo(
-			'copy',
-			'--dest-tls-verify=false',
-			'--dest-creds',
-			CREDENTIALS,
-			`oci:${folder}/layout:${tag}`,
-			`docker://${registry.host}/debian/${tag}:1`,
-		);
+	const docker = await debianImage({ isDocker: true, label: 'docker' });
+	const packed = await debianImage({ compress: zstd, label: 'zstd' });
+	writeLayout(join(folder, 'layout'), { oci: image, zstd: packed });
+	writeFolder(join(folder, 'docker'), docker);
+	const push = (from: string, tag: string): string =>
+		skopeo('copy', '--dest-tls-verify=false', '--dest-creds', CREDENTIALS, from, `docker://${registry.host}/debian/${tag}:1`);
+	for (const tag of ['oci', 'zstd']) push(`oci:${folder}/layout:${tag}`, tag);
+	push(`dir:${folder}/docker`, 'docker');
 	const store = await openStore(folder);
 	const name = `${registry.host}/debian/oci:1`;
 	await t.rejects(store.pull(name), { code: 'EACCES' }, 'no password');

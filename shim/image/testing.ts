@@ -46,13 +46,13 @@ export interface TestImage {
 /** An image of uncompressed layers. */
 export function imageOf(
 	layers: readonly Buffer[],
-	{ compress = gzipSync as (layer: Buffer) => Buffer, isDocker = false, diffIds = layers.map(digestOf) } = {},
+	{ compress = gzipSync as (layer: Buffer) => Buffer, isDocker = false, diffIds = layers.map(digestOf), label = '' } = {},
 ): TestImage {
 	const config = Buffer.from(
 		JSON.stringify({
 			architecture: 'amd64',
 			os: 'linux',
-			config: { Env: ['PATH=/bin'], Cmd: ['/bin/sh'], User: '1000:100' },
+			config: { Env: ['PATH=/bin'], Cmd: ['/bin/sh'], User: '1000:100', Labels: { test: label } },
 			rootfs: { type: 'layers', diff_ids: diffIds },
 		}),
 	);
@@ -92,6 +92,14 @@ export function writeLayout(folder: string, images: Readonly<Record<string, Test
 	});
 	writeFileSync(join(folder, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
 	writeFileSync(join(folder, 'index.json'), JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }));
+}
+
+/** Writes one image as skopeo's `dir:` does: also Docker's manifests, which an OCI layout doesn't hold. */
+export function writeFolder(folder: string, { manifest, blobs }: TestImage): void {
+	mkdirSync(folder);
+	for (const [digest, bytes] of blobs) writeFileSync(join(folder, digest.slice(7)), bytes);
+	writeFileSync(join(folder, 'manifest.json'), manifest);
+	writeFileSync(join(folder, 'version'), 'Directory Transport Version: 1.1\n');
 }
 
 export const USER = { username: 'isopod', password: 'a password' };
