@@ -1,0 +1,240 @@
+import { Duplex } from 'node:stream';
+import { HostError } from '../../../runtime/host-error.js';
+import {
+	controlFrame,
+	dataFrameHeader,
+	FLAG_FIN,
+	FrameType,
+	HEADER_BYTES,
+	HeaderReader,
+	HeaderWriter,
+	readFrameHeader,
+	words,
+} from './spdy-frames.js';
+
+const MAX_STREAMS = 1000;
+/** Bytes of one data frame that is sent. */
+const MAX_DATA_BYTES = 32 << 10;
+/** Bytes of a stream that nobody reads before the whole connection waits: Go's clients know no windows. */
+const STREAM_BUFFER_BYTES = 256 << 10;
+const LINGER_MS = 2000;
+const CANCEL = 5;
+const INVALID_STREAM = 2;
+const REFUSED_STREAM = 3;
+const PROTOCOL_ERROR = 1;
+
+/** A stream that the client opened. Its two directions end apart from each other. */
+export class SpdyStream extends Duplex {
+	private isReset = false;
+	private onRead: (() => void) | null = null;
+
+	constructor(
+		private readonly connection: SpdyConnection,
+		readonly id: number,
+		/** Names in lower case. */
+		readonly headers: ReadonlyMap<string, string>,
+	) {
+		super({ readableHighWaterMark: STREAM_BUFFER_BYTES, writableHighWaterMark: MAX_DATA_BYTES });
+		// An end that comes by the connection's fault is told there.
+		this.on('error', () => undefined);
+	}
+
+	/** Bytes of the client's; resolves when more may come. */
+	receive(bytes: Buffer): Promise<void> | null {
+		if (this.destroyed || this.readableEnded || this.push(bytes)) return null;
+		return new Promise((resolve) => {
+			this.onRead = resolve;
+		});
+	}
+
+	receiveEnd(): void {
+		if (!this.destroyed) this.push(null);
+	}
+
+	/** The client gave it up, or the connection is gone. */
+	receiveReset(): void {
+		this.isReset = true;
+		this.destroy();
+	}
+
+	override _read(): void {
+		this.onRead?.();
+		this.onRead = null;
+	}
+
+	override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+		this.connection.sendData(this.id, chunk, 0, done);
+	}
+
+	override _final(done: (error?: Error | null) => void): void {
+		this.connection.sendData(this.id, Buffer.alloc(0), FLAG_FIN, done);
+	}
+
+	override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+		this.onRead?.();
+		this.onRead = null;
+		this.connection.forget(this, !this.isReset && !(this.writableFinished && this.readableEnded));
+		done(error);
+	}
+}
+
+/** The server's end of a SPDY/3.1 connection. SETTINGS and WINDOW_UPDATE are ignored, as by Kubernetes' own servers. */
+export class SpdyConnection {
+	private readonly streams = new Map<number, SpdyStream>();
+	private readonly headerReader = new HeaderReader();
+	private readonly headerWriter = new HeaderWriter();
+	private lastStreamId = 0;
+	private isClosed = false;
+
+	/** `onStream` gets each stream that the client opens; what it throws refuses the stream. */
+	constructor(
+		private readonly socket: Duplex,
+		private readonly onStream: (stream: SpdyStream) => void,
+	) {
+		socket.on('error', () => this.close());
+		socket.on('close', () => this.close());
+	}
+
+	/** Serves until the client is gone. Resolves with what the client did wrong, or null. */
+	async serve(head: Buffer): Promise<HostError | null> {
+		try {
+			await this.readFrames(head);
+			return null;
+		} catch (error) {
+			if (!this.isClosed) this.socket.write(controlFrame(FrameType.GoAway, 0, words(this.lastStreamId, PROTOCOL_ERROR)));
+			return HostError.from('Serve a SPDY connection', error);
+		} finally {
+			this.close();
+		}
+	}
+
+	/** Ends the connection and all of its streams. */
+	close(): void {
+		if (this.isClosed) return;
+		this.isClosed = true;
+		for (const stream of [...this.streams.values()]) stream.receiveReset();
+		this.headerReader.close();
+		// What is written still goes out; a client that does not read it has some seconds.
+		this.socket.end();
+		const timer = setTimeout(() => this.socket.destroy(), LINGER_MS);
+		timer.unref();
+		this.socket.once('close', () => clearTimeout(timer));
+	}
+
+	/** Says that no more streams are taken, and leaves the end to the client, for `graceMs` at most. */
+	async finish(graceMs: number): Promise<void> {
+		if (this.isClosed) return;
+		this.socket.write(controlFrame(FrameType.GoAway, 0, words(this.lastStreamId, 0)));
+		await new Promise<void>((resolve) => {
+			const timer = setTimeout(resolve, graceMs);
+			this.socket.once('close', () => {
+				clearTimeout(timer);
+				resolve();
+			});
+		});
+		this.close();
+	}
+
+	private async readFrames(head: Buffer): Promise<void> {
+		let buffered = head;
+		const chunks = this.socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+		const more = async (): Promise<boolean> => {
+			const { done, value } = await chunks.next();
+			if (done === true) return false;
+			buffered = buffered.length === 0 ? value : Buffer.concat([buffered, value]);
+			return true;
+		};
+		for (;;) {
+			while (buffered.length < HEADER_BYTES) if (!(await more())) return;
+			const header = readFrameHeader(buffered);
+			buffered = buffered.subarray(HEADER_BYTES);
+			if (header.kind === 'control') {
+				while (buffered.length < header.length) if (!(await more())) return;
+				const payload = buffered.subarray(0, header.length);
+				buffered = buffered.subarray(header.length);
+				await this.control(header.type, header.flags, payload);
+				continue;
+			}
+			// Contents go on as they come: a frame may have 16 MiB.
+			const stream = this.streams.get(header.streamId);
+			if (stream === undefined) this.socket.write(controlFrame(FrameType.RstStream, 0, words(header.streamId, INVALID_STREAM)));
+			for (let left = header.length; left > 0; ) {
+				if (buffered.length === 0 && !(await more())) return;
+				const chunk = buffered.subarray(0, left);
+				buffered = buffered.subarray(chunk.length);
+				left -= chunk.length;
+				const full = stream?.receive(chunk) ?? null;
+				if (full !== null) await full;
+			}
+			if ((header.flags & FLAG_FIN) !== 0) stream?.receiveEnd();
+		}
+	}
+
+	private async control(type: number, flags: number, payload: Buffer): Promise<void> {
+		const need = (bytes: number): void => {
+			if (payload.length < bytes) throw new HostError(`Read a SPDY frame: one of type ${type} has ${payload.length} bytes`, 'EPROTO');
+		};
+		if (type === FrameType.SynStream) {
+			need(10);
+			const id = payload.readUInt32BE(0) & 0x7fff_ffff;
+			const headers = await this.headerReader.read(payload.subarray(10));
+			this.open(id, headers, flags);
+		} else if (type === FrameType.Headers) {
+			need(4);
+			// The compression goes on through them, wanted or not.
+			await this.headerReader.read(payload.subarray(4));
+			if ((flags & FLAG_FIN) !== 0) this.streams.get(payload.readUInt32BE(0))?.receiveEnd();
+		} else if (type === FrameType.RstStream) {
+			need(8);
+			this.streams.get(payload.readUInt32BE(0))?.receiveReset();
+		} else if (type === FrameType.Ping) {
+			need(4);
+			// Odd ones are the client's, to be sent back.
+			if ((payload[3]! & 1) === 1) this.socket.write(controlFrame(FrameType.Ping, 0, payload.subarray(0, 4)));
+		} else if (type === FrameType.SynReply) throw new HostError('Read a SPDY frame: a reply to a stream that was never opened', 'EPROTO');
+	}
+
+	private open(id: number, headers: ReadonlyMap<string, string>, flags: number): void {
+		if (id % 2 === 0 || id <= this.lastStreamId) throw new HostError(`Read a SPDY frame: a stream has the number ${id}`, 'EPROTO');
+		this.lastStreamId = id;
+		const refuse = (): void => {
+			this.socket.write(controlFrame(FrameType.RstStream, 0, words(id, REFUSED_STREAM)));
+		};
+		if (this.streams.size >= MAX_STREAMS) {
+			refuse();
+			return;
+		}
+		const stream = new SpdyStream(this, id, headers);
+		this.streams.set(id, stream);
+		try {
+			this.onStream(stream);
+		} catch {
+			stream.receiveReset();
+			refuse();
+			return;
+		}
+		this.socket.write(controlFrame(FrameType.SynReply, 0, Buffer.concat([words(id), this.headerWriter.write(new Map())])));
+		if ((flags & FLAG_FIN) !== 0) stream.receiveEnd();
+	}
+
+	sendData(id: number, bytes: Buffer, flags: number, done: (error?: Error | null) => void): void {
+		if (this.isClosed) {
+			done(new HostError('Send to a SPDY stream', 'EPIPE'));
+			return;
+		}
+		let at = 0;
+		do {
+			const chunk = bytes.subarray(at, at + MAX_DATA_BYTES);
+			at += chunk.length;
+			this.socket.write(dataFrameHeader(id, flags, chunk.length));
+			if (at < bytes.length) this.socket.write(chunk);
+			else this.socket.write(chunk, done);
+		} while (at < bytes.length);
+	}
+
+	/** A stream is over; when only on this side the client is told. */
+	forget(stream: SpdyStream, isCancelled: boolean): void {
+		if (!this.streams.delete(stream.id) || this.isClosed) return;
+		if (isCancelled) this.socket.write(controlFrame(FrameType.RstStream, 0, words(stream.id, CANCEL)));
+	}
+}
