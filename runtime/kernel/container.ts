@@ -1,13 +1,21 @@
+import { PAGE_SIZE } from './abi/limits.js';
+import { TmpfsPool } from './fs/tmpfs/tmp-file-system.js';
 import { IpcNamespace } from './ipc/sysv/ipc-namespace.js';
 import type { Kernel } from './kernel.js';
+import { OwnMounts } from './task/mount-use.js';
 import { PidNamespace } from './task/pid-namespace.js';
 import type { ThreadGroup } from './task/thread-group.js';
 import type { UtsNamespace } from './uts-namespace.js';
+import type { Dentry } from './vfs/dentry.js';
+import type { FileSystem } from './vfs/inode.js';
 import type { MountNamespace } from './vfs/mount.js';
 import { Path } from './vfs/path.js';
 
 /** Names of mapped files kept at most. */
 const MAX_MAPPED_NAMES = 65536;
+/** What tmpfs file systems that a container's processes mount may hold together: it is the sandbox process's memory. */
+const TMPFS_BYTES = 256 << 20;
+const TMPFS_INODES = 65536;
 
 /** System calls by how they ended, for the user to see. */
 export interface CallCounts {
@@ -41,7 +49,18 @@ export class Container {
 	posixTimerCount = 0;
 	/** Guest names of mapped host files: "major:minor inode" as in /proc/PID/maps → where it was opened. */
 	readonly mappedNames = new Map<string, Path>();
+	/** Most memory that it may use; Infinity without a limit. Changed by `isopod update`. */
+	memoryLimitBytes = Number.POSITIVE_INFINITY;
+	/** What its processes mount. */
+	readonly ownMounts = new OwnMounts(this);
+	/** What all tmpfs that its processes mount may hold together. */
+	readonly tmpfsPool = new TmpfsPool(TMPFS_BYTES / PAGE_SIZE, TMPFS_INODES);
+	/** File systems of which it has one: proc, sysfs, cgroup2, mqueue, once one of its processes has mounted it. */
+	readonly systems = new Map<string, { readonly root: Dentry; readonly options: string }>();
 	readonly counts: CallCounts = { trapped: 0, continued: 0, lent: 0, missing: new Map() };
+
+	/** File systems of the operator's mounts. Owned. */
+	private readonly fileSystems = new Set<FileSystem>();
 
 	constructor(
 		readonly kernel: Kernel,
@@ -55,7 +74,14 @@ export class Container {
 
 	/** The root of the container's tree. */
 	get rootPath(): Path {
-		return new Path(this.mounts.root, this.mounts.root.root);
+		const { root } = this.mounts;
+		const { mount, dentry } = root.topmost(root.root);
+		return new Path(mount, dentry);
+	}
+
+	/** Its tree is complete: the file systems are the container's for as long as it lives, whatever its processes unmount. */
+	keepFileSystems(): void {
+		for (const { fs } of this.mounts.all()) this.fileSystems.add(fs);
 	}
 
 	/** Are its processes alone in their PID namespace? */
@@ -65,7 +91,8 @@ export class Container {
 
 	/** Nobody lives in it any more: gives back what it holds of the host, its trees above all, which its file systems own. */
 	dispose(): void {
-		for (const fs of new Set([...this.mounts.all()].map((mount) => mount.fs))) fs.dispose();
+		for (const fs of this.fileSystems) fs.dispose();
+		this.ownMounts.dispose();
 		if (this.hasOwnPids) this.pids.dispose();
 	}
 

@@ -162,7 +162,7 @@ export function sysFdatasync(task: Task, trap: Trap): number {
 
 /** sync(2). */
 export function sysSync(task: Task): number {
-	for (const mount of task.group.container.mounts.all()) mount.fs.sync();
+	for (const mount of task.fs.mounts.all()) mount.fs.sync();
 	return 0;
 }
 

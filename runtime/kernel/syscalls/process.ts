@@ -1,3 +1,4 @@
+import { CAP_SYS_ADMIN } from '../abi/capability-numbers.js';
 import {
 	CLONE_CHILD_CLEARTID,
 	CLONE_CHILD_SETTID,
@@ -26,11 +27,16 @@ import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../abi/fcntl.js';
 import { SIGCHLD } from '../abi/signal-numbers.js';
 import { hostField, readHostProc } from '../fs/proc/host-proc.js';
 import { CONTINUE } from '../task/blocked.js';
+import { hasCapability } from '../task/credentials.js';
+import { FileSystemContext } from '../task/file-system-context.js';
 import type { Inheritance } from '../task/forks.js';
 import type { Task } from '../task/task.js';
 import { exec, execPath, recordStack, sysPlan } from '../task/task-exec.js';
 import { copyInPath } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
+import type { Mount } from '../vfs/mount.js';
+import { copyNamespace } from '../vfs/mount-tree.js';
+import { Path } from '../vfs/path.js';
 import { WALK_FOLLOW } from '../vfs/path-walk.js';
 import { startOf } from './paths.js';
 
@@ -125,22 +131,39 @@ export function sysExecveat(task: Task, trap: Trap): number {
 	return exec(task, start, path, (flags & AT_SYMLINK_NOFOLLOW) !== 0 ? 0 : WALK_FOLLOW);
 }
 
-/** unshare(2): no new namespaces (EPERM); what threads share by their nature can't be taken apart (EINVAL). */
+/** unshare(2): no new namespaces but of mounts (EPERM); what threads share by their nature can't be taken apart (EINVAL). */
 export function sysUnshare(task: Task, trap: Trap): number {
-	const flags = trap.uint(0);
-	if ((flags & NAMESPACE_FLAGS) !== 0) return -EPERM;
-	if ((flags & ~(CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM)) !== 0) return -EINVAL;
+	let flags = trap.uint(0);
+	if ((flags & NAMESPACE_FLAGS & ~CLONE_NEWNS) !== 0) return -EPERM;
+	if ((flags & CLONE_NEWNS) !== 0) flags |= CLONE_FS;
+	if ((flags & ~(CLONE_NEWNS | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM)) !== 0) return -EINVAL;
 	const { group } = task;
 	if ((flags & (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM)) !== 0) return group.tasks.size > 1 ? -EINVAL : 0;
 	// Threads of a group share both tables for good here: one alone can't leave them.
 	if (group.tasks.size > 1) return -EINVAL;
+	const context = (flags & CLONE_NEWNS) !== 0 ? newMountNamespace(task) : (flags & CLONE_FS) !== 0 ? group.fs.copy() : group.fs;
+	if (typeof context === 'number') return context;
 	if ((flags & CLONE_FILES) !== 0 && group.files.isShared) {
 		const own = group.files.copy();
 		group.files.release(task);
 		group.files = own;
 	}
-	if ((flags & CLONE_FS) !== 0) group.fs = group.fs.copy();
+	const left = group.fs;
+	group.fs = context;
+	group.container.ownMounts.left(left);
 	return 0;
+}
+
+/** The caller's root and working directory in a copy of its mount namespace. Errors: EPERM, ENOSPC. */
+function newMountNamespace(task: Task): FileSystemContext | number {
+	if (!hasCapability(task.credentials, CAP_SYS_ADMIN)) return -EPERM;
+	const { root, cwd, umask, mounts } = task.fs;
+	const copies = new Map<Mount, Mount>();
+	const namespace = copyNamespace(mounts, copies);
+	if (typeof namespace === 'number') return namespace;
+	task.group.container.ownMounts.addNamespace(namespace);
+	const inCopy = ({ mount, dentry }: Path): Path => new Path(copies.get(mount) ?? mount, dentry);
+	return new FileSystemContext(inCopy(root), inCopy(cwd), umask, namespace);
 }
 
 /** exit_group(2): the clean-up comes with the process's end (task-exit.ts); the call is trapped so that a child is known before it is gone. */

@@ -116,6 +116,7 @@ import { sysMemfdCreate } from './memfd.js';
 import { sysGetRobustList, sysMadvise, sysMmap, sysMsync } from './memory.js';
 import { sysGetMempolicy, sysMbind, sysSetMempolicy, sysSetMempolicyHomeNode } from './memory-policy.js';
 import { sysMsgctl, sysMsgget, sysMsgrcv, sysMsgsnd } from './message-queues.js';
+import { sysMount, sysPivotRoot, sysUmount2 } from './mount.js';
 import {
 	ARCH_PRCTL,
 	FUTEX_RULES,
@@ -448,7 +449,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 152, name: 'munlockall', lane: 'native', support: 'full', native: 'Bounded by a small native RLIMIT_MEMLOCK.' },
 	{ number: 153, name: 'vhangup', lane: 'trapped', support: 'full', handler: sysVhangup },
 	{ number: 154, name: 'modify_ldt', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'as on a kernel that was built without it' },
-	{ number: 155, name: 'pivot_root', lane: 'trapped', support: 'none', errno: EPERM, note: "mounts and namespaces are the operator's" },
+	{ number: 155, name: 'pivot_root', lane: 'trapped', support: 'full', handler: sysPivotRoot },
 	{ number: 156, name: '_sysctl', lane: 'trapped', support: 'none', errno: ENOSYS, note: 'as on Linux' },
 	{
 		number: 157,
@@ -481,8 +482,15 @@ export const SYSCALLS: readonly Syscall[] = [
 	{ number: 162, name: 'sync', lane: 'trapped', support: 'full', handler: sysSync },
 	{ number: 163, name: 'acct', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{ number: 164, name: 'settimeofday', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
-	{ number: 165, name: 'mount', lane: 'trapped', support: 'none', errno: EPERM, note: "mounts and namespaces are the operator's" },
-	{ number: 166, name: 'umount2', lane: 'trapped', support: 'none', errno: EPERM, note: "mounts and namespaces are the operator's" },
+	{
+		number: 165,
+		name: 'mount',
+		lane: 'trapped',
+		support: 'partial',
+		note: 'tmpfs, proc, sysfs, devpts, mqueue, cgroup2; what the operator made read-only or covered stays so',
+		handler: sysMount,
+	},
+	{ number: 166, name: 'umount2', lane: 'trapped', support: 'full', handler: sysUmount2 },
 	{ number: 167, name: 'swapon', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{ number: 168, name: 'swapoff', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{ number: 169, name: 'reboot', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
@@ -674,7 +682,7 @@ export const SYSCALLS: readonly Syscall[] = [
 		name: 'unshare',
 		lane: 'trapped',
 		support: 'partial',
-		note: 'only what the caller shares with nobody',
+		note: 'mount namespaces, and what the caller shares with nobody',
 		handler: sysUnshare,
 	},
 	{

@@ -31,6 +31,7 @@ export function endGroup(kernel: Kernel, group: ThreadGroup): void {
 	const container = group.container;
 	container.groups.delete(group.pid);
 	container.pids.groups.delete(group.pid);
+	container.ownMounts.left(group.fs);
 	if (group.isSpawned) {
 		const status = native.reap(group.pid);
 		if (group === container.init) initEnded(container, status);

@@ -12,6 +12,10 @@ import type { Watch } from './watches.js';
 export abstract class FileSystem {
 	/** st_dev of its files: an anonymous device number, unique in the sandbox. */
 	readonly dev: number = nextAnonymousDev++;
+	/** MS_* bits that hold for all of its mounts: mount(2) and MS_REMOUNT without MS_BIND. */
+	superFlags = 0;
+	/** Mounts of it that stand somewhere. */
+	mountCount = 0;
 
 	constructor(
 		/** As /proc/mounts names it: "ext4", "tmpfs", "proc". */

@@ -14,7 +14,7 @@ class TestFileSystem extends PseudoFileSystem {
 }
 
 const fs = new TestFileSystem();
-const mounts = new MountNamespace(fs, 0, 'root');
+const mounts = MountNamespace.of(fs, 0, 'root');
 const root = new Path(mounts.root, mounts.root.root);
 const home = root.dentry.addChild('home', fs.root);
 const user = home.addChild('user', fs.root);

@@ -3,7 +3,7 @@ import { MAXSYMLINKS, NAME_MAX, PATH_MAX } from '../abi/limits.js';
 import type { Task } from '../task/task.js';
 import type { Dentry } from './dentry.js';
 import type { Inode } from './inode.js';
-import type { Mount } from './mount.js';
+import { type Mount, MS_NOSYMFOLLOW } from './mount.js';
 import { Path } from './path.js';
 import { checkPermission, MAY_EXEC } from './permission.js';
 
@@ -141,13 +141,16 @@ export class PathWalk {
 			this.dentry = this.mount.mountpoint!;
 			this.mount = parent;
 		}
-		this.dentry = this.dentry.parent ?? this.dentry;
+		const parent = this.dentry.parent ?? this.dentry;
+		// A directory that was moved out of the part of the tree that is mounted has no way up (Linux: path_connected).
+		if (this.mount.root.parent !== null && !this.mount.root.isAncestorOf(parent)) return -ENOENT;
+		this.dentry = parent;
 		return this.dentry.mountCount > 0 ? this.down() : 0;
 	}
 
 	private followLink(link: Dentry): number {
 		const inode = link.inode!;
-		if ((this.flags & WALK_NO_SYMLINKS) !== 0) return -ELOOP;
+		if ((this.flags & WALK_NO_SYMLINKS) !== 0 || (this.mount.flags & MS_NOSYMFOLLOW) !== 0) return -ELOOP;
 		if (++this.links > MAXSYMLINKS) return -ELOOP;
 		const jump = inode.jump(this.task);
 		if (jump !== null) {
@@ -169,7 +172,8 @@ export class PathWalk {
 		if ((this.flags & WALK_NO_XDEV) !== 0 && path.mount !== this.mount) return -EXDEV;
 		this.mount = path.mount;
 		this.dentry = path.dentry;
-		return this.dentry.mountCount > 0 ? this.down() : 0;
+		// As on Linux, what is mounted on a root is not seen from there.
+		return 0;
 	}
 }
 

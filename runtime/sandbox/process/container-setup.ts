@@ -38,7 +38,7 @@ export function buildContainer(
 	pids: Container | null,
 ): Container {
 	const rootFs = new HostFileSystem(take(trees, 0, 'the root file system'), 'ext4', true, false, false);
-	const namespace = new MountNamespace(rootFs, MS_RELATIME | (config.root.readonly ? MS_RDONLY : 0), '/dev/root');
+	const namespace = MountNamespace.of(rootFs, MS_RELATIME | (config.root.readonly ? MS_RDONLY : 0), '/dev/root');
 	const { joined } = config.linux;
 	const shared = (type: SharedNamespace): Container | null => {
 		if (joined[type] === undefined) return null;
@@ -47,14 +47,23 @@ export function buildContainer(
 	};
 	const uts = shared('uts')?.uts ?? new UtsNamespace(config.hostname, config.domainname);
 	const container = new Container(kernel, id, namespace, uts, shared('ipc')?.ipc, pids?.pids);
+	container.memoryLimitBytes = config.linux.resources.memoryLimitBytes ?? Number.POSITIVE_INFINITY;
 	try {
 		furnish(container, config, trees);
 		rootFs.forgetCreated();
+		lock(namespace);
 	} catch (error) {
+		container.keepFileSystems();
 		container.dispose();
 		throw error;
 	}
+	container.keepFileSystems();
 	return container;
+}
+
+/** What the operator restricts stays so, whatever capabilities the container has (as where a mount namespace was made with more rights). */
+function lock(namespace: MountNamespace): void {
+	for (const mount of namespace.all()) mount.lockedFlags = mount.flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
 }
 
 function furnish(container: Container, config: Config, trees: number[]): void {
@@ -63,7 +72,7 @@ function furnish(container: Container, config: Config, trees: number[]): void {
 	let bind = 1;
 	for (const mount of config.mounts) {
 		const treeFd = mount.type === 'bind' ? take(trees, bind++, `the source of ${mount.destination}`) : -1;
-		attach(namespace, walk, container, mount, treeFd, config.linux.resources.memoryLimitBytes ?? Number.POSITIVE_INFINITY);
+		attach(namespace, walk, container, mount, treeFd);
 	}
 	for (const device of config.linux.devices) addDevice(walk, device);
 	// As runc, before the program is looked for; only the folder of the first process, not an exec's.
@@ -79,15 +88,8 @@ function take(trees: number[], index: number, what: string): number {
 	return fd;
 }
 
-function attach(
-	namespace: MountNamespace,
-	walk: SetupWalk,
-	container: Container,
-	mount: MountConfig,
-	treeFd: number,
-	memoryLimitBytes: number,
-): void {
-	const { fs, options } = fileSystem(container, mount, treeFd, memoryLimitBytes);
+function attach(namespace: MountNamespace, walk: SetupWalk, container: Container, mount: MountConfig, treeFd: number): void {
+	const { fs, options } = fileSystem(container, mount, treeFd);
 	const isFile = !fs.root.isDirectory;
 	let place: Path;
 	try {
@@ -128,10 +130,10 @@ interface MountedFileSystem {
 	readonly options: string;
 }
 
-function fileSystem(container: Container, mount: MountConfig, treeFd: number, memoryLimitBytes: number): MountedFileSystem {
+function fileSystem(container: Container, mount: MountConfig, treeFd: number): MountedFileSystem {
 	switch (mount.type) {
 		case 'proc':
-			return { fs: new ProcFileSystem(container, { memoryLimitBytes, netFiles: netFiles(container.kernel.network) }), options: '' };
+			return { fs: new ProcFileSystem(container, { netFiles: netFiles(container.kernel.network) }), options: '' };
 		case 'sysfs':
 			return { fs: new SysFileSystem(), options: '' };
 		case 'bind':
@@ -139,7 +141,7 @@ function fileSystem(container: Container, mount: MountConfig, treeFd: number, me
 		case 'mqueue':
 			return { fs: container.ipc.posixQueues, options: '' };
 		case 'cgroup':
-			return { fs: new CgroupFileSystem(container, memoryLimitBytes), options: 'nsdelegate,memory_recursiveprot' };
+			return { fs: new CgroupFileSystem(container), options: 'nsdelegate,memory_recursiveprot' };
 		case 'devpts':
 			return devpts(container, mount);
 		case 'tmpfs':
@@ -173,7 +175,7 @@ function remountReadOnly(namespace: MountNamespace, walk: SetupWalk, path: strin
 	const place = walk.find(path);
 	if (place === null) return;
 	const { mount, dentry } = place;
-	namespace.attach(mount, dentry, mount.fs, mount.flags | MS_RDONLY, mount.source, mount.options, dentry);
+	namespace.attach(mount, dentry, mount.fs, mount.flags | MS_RDONLY, mount.source, mount.options, dentry).isLocked = true;
 }
 
 /** What is masked is covered: a directory by an empty one, a file by /dev/null. */
@@ -183,12 +185,14 @@ function mask(namespace: MountNamespace, walk: SetupWalk, path: string): void {
 	const flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
 	if (place.dentry.inode!.isDirectory) {
 		const empty = new TmpFileSystem({ sizeBytes: 0, inodes: 1, mode: 0o755, uid: 0, gid: 0 });
-		namespace.attach(place.mount, place.dentry, empty, flags, 'tmpfs', 'size=0k');
+		namespace.attach(place.mount, place.dentry, empty, flags, 'tmpfs', 'size=0k').isLocked = true;
 		return;
 	}
 	const nullDevice = walk.find('/dev/null');
 	if (nullDevice === null) return;
-	namespace.attach(place.mount, place.dentry, nullDevice.mount.fs, MS_RDONLY | MS_NOSUID | MS_NOEXEC, 'devtmpfs', '', nullDevice.dentry);
+	const { mount } = nullDevice;
+	namespace.attach(place.mount, place.dentry, mount.fs, MS_RDONLY | MS_NOSUID | MS_NOEXEC, 'devtmpfs', '', nullDevice.dentry).isLocked =
+		true;
 }
 
 /** Credentials of a process of the container, config.json's `process.user` and `process.capabilities`. */

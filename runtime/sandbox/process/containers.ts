@@ -328,7 +328,7 @@ export class Containers {
 		if (pid < 0) throw new SetupError(`start the first process: ${failedStep ?? 'spawn'}: errno ${-pid}`);
 		// It is stopped before its first instruction.
 		enterCgroup(prepared.cgroupFds, pid);
-		const fs = new FileSystemContext(container.rootPath, directory, process.user.umask);
+		const fs = new FileSystemContext(container.rootPath, directory, process.user.umask, container.mounts);
 		const inheritance = { container, parentPid: 0, parent: null, filters: null, files, fs, limits, credentials };
 		const group = registerSpawned(this.kernel, pid, cookie, inheritance);
 		if (group === null) throw new SetupError('start the first process: it died at once');
@@ -422,7 +422,7 @@ export class Containers {
 
 	/** A task that is nobody's: whose rights a walk has before the process exists. */
 	private setupTask(container: Container, credentials: Credentials): Task {
-		const fs = new FileSystemContext(container.rootPath, container.rootPath, 0o022);
+		const fs = new FileSystemContext(container.rootPath, container.rootPath, 0o022, container.mounts);
 		const group = new ThreadGroup(container, 0, 0, 0, new DescriptorTable(), fs, new Limits(), credentials);
 		return new Task(this.kernel, group, 0, credentials);
 	}

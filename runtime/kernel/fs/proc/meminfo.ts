@@ -17,7 +17,7 @@ export function memoryNumbers(fs: ProcFileSystem, host = readHostProc('meminfo')
 	const totalKib = hostField(host, 'MemTotal');
 	const freeKib = hostField(host, 'MemFree');
 	const availableKib = hostField(host, 'MemAvailable');
-	const limitKib = Math.floor(fs.memoryLimitBytes / 1024);
+	const limitKib = Math.floor(fs.container.memoryLimitBytes / 1024);
 	if (limitKib >= totalKib) return { totalKib, freeKib, availableKib };
 	const leftKib = Math.max(0, limitKib - processTimes(fs.container).residentPages * KIB_PER_PAGE);
 	return { totalKib: limitKib, freeKib: Math.min(freeKib, leftKib), availableKib: Math.min(availableKib, leftKib) };

@@ -79,7 +79,7 @@ const kernel = new Kernel({
 	log() {},
 } as ConstructorParameters<typeof Kernel>[0]);
 const rootFs = new RootFileSystem();
-const mounts = new MountNamespace(rootFs, MS_RELATIME, '/dev/root');
+const mounts = MountNamespace.of(rootFs, MS_RELATIME, '/dev/root');
 const container = new Container(kernel, 'test', mounts, new UtsNamespace('guest-host', '(none)'));
 const proc = new ProcFileSystem(container, { netFiles: new Map([['dev', () => 'Inter-|\n']]) });
 const rootPath = new Path(mounts.root, mounts.root.root);
@@ -108,7 +108,7 @@ function makeTask(pid: number, uid: number, tid = pid): Task {
 			process.ppid,
 			1,
 			new DescriptorTable(),
-			new FileSystemContext(rootPath, rootPath, 0o22),
+			new FileSystemContext(rootPath, rootPath, 0o22, mounts),
 			new Limits(),
 			credentials,
 		);
@@ -372,9 +372,11 @@ t.test('the other files of the root have the forms that programs parse', async (
 });
 
 t.test('a memory limit bounds meminfo', async (t) => {
-	const limited = new ProcFileSystem(container, { memoryLimitBytes: 64 << 20 });
+	const limited = new ProcFileSystem(container);
 	const file = limited.root.lookup('meminfo') as ProcFile;
+	container.memoryLimitBytes = 64 << 20;
 	t.match(file.text(self), /^MemTotal: +65536 kB\n/);
+	container.memoryLimitBytes = Number.POSITIVE_INFINITY;
 });
 
 t.test('threads have directories, those that never trapped too', async (t) => {
@@ -417,7 +419,8 @@ t.test('a dead process is gone', async (t) => {
 
 t.test('a cgroup2 mount shows the limits and what the container’s processes use', async (t) => {
 	const { mount, dentry } = place('/sys/fs/cgroup');
-	mounts.attach(mount, dentry, new CgroupFileSystem(container, 64 << 20), MS_RELATIME | 1, 'cgroup');
+	mounts.attach(mount, dentry, new CgroupFileSystem(container), MS_RELATIME | 1, 'cgroup');
+	container.memoryLimitBytes = 64 << 20;
 	const cgroup = (name: string) => read(`/sys/fs/cgroup/${name}`);
 	t.equal(cgroup('memory.max'), `${64 << 20}\n`);
 	t.equal(cgroup('cpu.max'), 'max 100000\n');

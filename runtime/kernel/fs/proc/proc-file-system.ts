@@ -13,8 +13,6 @@ const BLOCK_BYTES = 1024;
 const MAX_THREAD_DIRECTORIES = 1024;
 
 export interface ProcOptions {
-	/** Most memory that the container may use; absent: all that the host has. */
-	readonly memoryLimitBytes?: number;
 	/** Files of /proc/net by name. */
 	readonly netFiles?: ReadonlyMap<string, ProcText>;
 }
@@ -22,7 +20,6 @@ export interface ProcOptions {
 /** A container's /proc, proc(5): its own processes, and what the guest kernel says of itself. Nothing of it is kept; each read makes it. */
 export class ProcFileSystem extends PseudoFileSystem {
 	override readonly root: RootDirectory;
-	readonly memoryLimitBytes: number;
 	/** What /proc/net holds. */
 	readonly netFiles = new Map<string, ProcFile>();
 	private readonly directories = new WeakMap<ThreadGroup, ProcessDirectories>();
@@ -32,7 +29,6 @@ export class ProcFileSystem extends PseudoFileSystem {
 		options: ProcOptions = {},
 	) {
 		super('proc', PROC_SUPER_MAGIC, BLOCK_BYTES, PROC_ERRORS.create, PROC_ERRORS.link);
-		this.memoryLimitBytes = options.memoryLimitBytes ?? Number.POSITIVE_INFINITY;
 		this.root = new RootDirectory(this);
 		for (const [name, text] of options.netFiles ?? []) this.netFiles.set(name, new ProcFile(this, this.allocateInos(1), 0o444, text));
 	}

@@ -1,5 +1,15 @@
 import { ESRCH } from '../../../abi/errno.js';
-import { type Mount, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_RELATIME } from '../../../vfs/mount.js';
+import {
+	type Mount,
+	MS_NOATIME,
+	MS_NODEV,
+	MS_NODIRATIME,
+	MS_NOEXEC,
+	MS_NOSUID,
+	MS_NOSYMFOLLOW,
+	MS_RDONLY,
+	MS_RELATIME,
+} from '../../../vfs/mount.js';
 import { dentryText, mountpointText } from '../../../vfs/path-text.js';
 import { deviceMajor, deviceMinor } from '../device-number.js';
 import type { ProcessTarget } from './process-target.js';
@@ -12,6 +22,7 @@ const FLAG_NAMES: readonly (readonly [flag: number, name: string])[] = [
 	[MS_NOATIME, ',noatime'],
 	[MS_NODIRATIME, ',nodiratime'],
 	[MS_RELATIME, ',relatime'],
+	[MS_NOSYMFOLLOW, ',nosymfollow'],
 ];
 
 function flagText(mount: Mount): string {
@@ -20,8 +31,14 @@ function flagText(mount: Mount): string {
 	return text;
 }
 
-function accessText(mount: Mount): string {
-	return mount.isReadOnly ? 'ro' : 'rw';
+function accessText(flags: number): string {
+	return (flags & MS_RDONLY) !== 0 ? 'ro' : 'rw';
+}
+
+/** The optional fields of mountinfo: who a mount shares with. */
+function propagationText({ peers, master, isUnbindable }: Mount): string {
+	const shared = peers === null ? '' : ` shared:${peers.id}`;
+	return shared + (master === null ? '' : ` master:${master.id}`) + (isUnbindable ? ' unbindable' : '');
 }
 
 /** Space, tab, newline, backslash and "#" as octal escapes, so that fields stay fields (Linux: mangle). */
@@ -29,12 +46,12 @@ export function escapeField(text: string): string {
 	return text.replace(/[ \t\n\\#]/g, (byte) => `\\${byte.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }
 
-/** One line per mount that the process sees below its root, parents first. */
+/** One line per mount that the process sees below its root, oldest first. */
 function eachMount(target: ProcessTarget, line: (mount: Mount, place: string) => string): string | number {
 	if (target.isGone) return -ESRCH;
-	const { container, fs } = target.group;
+	const { fs } = target.group;
 	let text = '';
-	for (const mount of container.mounts.all()) {
+	for (const mount of [...fs.mounts.all()].sort((a, b) => a.id - b.id)) {
 		const place = mountpointText(mount, fs.root);
 		if (place !== null) text += line(mount, escapePlace(place));
 	}
@@ -50,7 +67,7 @@ function escapePlace(text: string): string {
 export function mountsText(target: ProcessTarget): string | number {
 	return eachMount(target, (mount, place) => {
 		const options = mount.options === '' ? '' : `,${mount.options}`;
-		return `${escapeField(mount.source || 'none')} ${place} ${mount.fs.type} ${accessText(mount)}${flagText(mount)}${options} 0 0\n`;
+		return `${escapeField(mount.source || 'none')} ${place} ${mount.fs.type} ${accessText(mount.flags | mount.fs.superFlags)}${flagText(mount)}${options} 0 0\n`;
 	});
 }
 
@@ -60,10 +77,9 @@ export function mountInfoText(target: ProcessTarget): string | number {
 		const { dev } = mount.fs;
 		const parent = mount.parent?.id ?? mount.id;
 		const options = mount.options === '' ? '' : `,${mount.options}`;
-		const access = accessText(mount);
 		return (
-			`${mount.id} ${parent} ${deviceMajor(dev)}:${deviceMinor(dev)} ${escapePlace(dentryText(mount.root))} ${place} ${access}${flagText(mount)}` +
-			` - ${mount.fs.type} ${escapeField(mount.source || 'none')} ${access}${options}\n`
+			`${mount.id} ${parent} ${deviceMajor(dev)}:${deviceMinor(dev)} ${escapePlace(dentryText(mount.root))} ${place} ${accessText(mount.flags)}${flagText(mount)}` +
+			`${propagationText(mount)} - ${mount.fs.type} ${escapeField(mount.source || 'none')} ${accessText(mount.fs.superFlags)}${options}\n`
 		);
 	});
 }

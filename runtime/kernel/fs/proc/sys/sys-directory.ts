@@ -1,3 +1,4 @@
+import { MOUNT_MAX } from '../../../vfs/mount.js';
 import { ProcDirectory } from '../proc-directory.js';
 import type { ProcFileSystem } from '../proc-file-system.js';
 import { kernelDirectory } from './kernel.js';
@@ -26,6 +27,7 @@ const FS: Values = {
 	'file-max': 1048576,
 	'file-nr': '0\t0\t1048576',
 	'lease-break-time': 45,
+	'mount-max': MOUNT_MAX,
 	nr_open: 1048576,
 	overflowgid: 65534,
 	overflowuid: 65534,

@@ -15,11 +15,7 @@ const US_PER_TICK = 1e6 / TICKS_PER_SECOND;
 export class CgroupFileSystem extends PseudoFileSystem {
 	override readonly root: ProcDirectory;
 
-	constructor(
-		container: Container,
-		/** Most memory that the container may use; Infinity without a limit. */
-		memoryLimitBytes = Number.POSITIVE_INFINITY,
-	) {
+	constructor(container: Container) {
 		super('cgroup2', CGROUP2_SUPER_MAGIC, PAGE_SIZE, SYSFS_ERRORS.create, SYSFS_ERRORS.link);
 		const online = `${rangeText(processors())}\n`;
 		const ids = () =>
@@ -51,7 +47,7 @@ export class CgroupFileSystem extends PseudoFileSystem {
 			'memory.events': 'low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n',
 			'memory.high': 'max\n',
 			'memory.low': '0\n',
-			'memory.max': `${limitText(memoryLimitBytes)}\n`,
+			'memory.max': () => `${limitText(container.memoryLimitBytes)}\n`,
 			'memory.min': '0\n',
 			'memory.stat': () => `anon ${processTimes(container).residentPages * PAGE_SIZE}\nfile 0\ninactive_file 0\nactive_file 0\n`,
 			'memory.swap.current': '0\n',
