@@ -4,6 +4,7 @@
 import { busyboxCases } from './cases-busybox.js';
 import { coreutilsCases } from './cases-coreutils.js';
 import { fileCases } from './cases-files.js';
+import { mountCases } from './cases-mounts.js';
 import { programCases } from './cases-programs.js';
 import { pythonCases } from './cases-python.js';
 import { shellCases } from './cases-shell.js';
@@ -26,6 +27,8 @@ export interface ConformanceCase {
 export interface ConformanceGroup {
 	readonly name: string;
 	readonly cases: readonly ConformanceCase[];
+	/** What the first process may beside what docker's may. */
+	readonly capabilities?: readonly string[];
 }
 
 export const groups: readonly ConformanceGroup[] = [
@@ -37,4 +40,5 @@ export const groups: readonly ConformanceGroup[] = [
 	{ name: 'programs', cases: programCases },
 	{ name: 'files', cases: fileCases },
 	{ name: 'sockets', cases: socketCases },
+	{ name: 'mounts', cases: mountCases, capabilities: ['CAP_SYS_ADMIN'] },
 ];

@@ -35,8 +35,8 @@ for (const group of groups) {
 			writeFileSync(join(folder, 'cases', `${group.name}-${each.name}.in`), each.stdin ?? '');
 			return file;
 		});
-		const host = await runOnHost(folder, files, caseSeconds);
-		const guest = await runInGuest(folder, files, caseSeconds, 150_000);
+		const host = await runOnHost(folder, files, caseSeconds, group.capabilities);
+		const guest = await runInGuest(folder, files, caseSeconds, 150_000, group.capabilities);
 		for (const each of cases) {
 			const name = `${group.name}-${each.name}`;
 			const expected = host.cases.get(name);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The host's side of a comparison: a chroot of the tree, read-only, in namespaces of its own, with what `isopod spec` gives a container:
 # a tmpfs on /tmp, proc, sysfs, devices, and the cases' folder on /mnt. Everything it mounts ends with its mount namespace.
+# MORE_CAPABILITIES (",+sys_admin") adds to the capabilities; only for programs that stay inside their mount namespace.
 # Usage: unshare -mpfuin --propagation private sh host.sh TREE CASES POINT ro|rw PROGRAM ARGUMENTS...
 set -e
 tree=$1 cases=$2 point=$3 mode=$4
@@ -32,7 +33,7 @@ mount --bind "$cases" "$point/mnt"
 cd /
 umask 022
 ulimit -n 1024
-kept=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+sys_chroot
+kept=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+sys_chroot${MORE_CAPABILITIES:-}
 exec setpriv --bounding-set "$kept" --inh-caps -all --no-new-privs \
 	env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LANG=C.UTF-8 TERM=xterm \
 	chroot "$point" "$@"

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ContainerResult, checkoutRoot, rootfsPath, runContainer, type TreeName } from '../testing/container.js';
+import { type ContainerResult, checkoutRoot, defaultCapabilities, rootfsPath, runContainer, type TreeName } from '../testing/container.js';
 
 /** How one case ended. */
 export interface CaseResult {
@@ -32,8 +32,13 @@ function driverArguments(files: readonly string[], caseSeconds: number): string[
 }
 
 /** Runs `files` in a chroot of the tree on the host. `folder` is mounted on /mnt. */
-export async function runOnHost(folder: string, files: readonly string[], caseSeconds: number): Promise<SideResult> {
-	const { stdout, stderr } = await runInChroot(folder, 'ro', driverArguments(files, caseSeconds));
+export async function runOnHost(
+	folder: string,
+	files: readonly string[],
+	caseSeconds: number,
+	capabilities: readonly string[] = [],
+): Promise<SideResult> {
+	const { stdout, stderr } = await runInChroot(folder, 'ro', driverArguments(files, caseSeconds), 'full', capabilities);
 	return { cases: parseResults(stdout), note: stderr.toString() };
 }
 
@@ -43,13 +48,17 @@ export async function runInChroot(
 	mode: 'ro' | 'rw',
 	args: readonly string[],
 	tree: TreeName = 'full',
+	moreCapabilities: readonly string[] = [],
 ): Promise<{ status: number; stdout: Buffer; stderr: Buffer }> {
 	const point = mkdtempSync(join(tmpdir(), 'isopod-host-'));
 	try {
 		return await new Promise((resolve, reject) => {
 			const unshare = ['-mpfuin', '--kill-child', '--propagation', 'private'];
 			const script = ['sh', join(conformanceFolder, 'host.sh'), rootfsPath(tree), folder, point, mode];
-			const child = spawn('unshare', [...unshare, ...script, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+			const child = spawn('unshare', [...unshare, ...script, ...args], {
+				stdio: ['ignore', 'pipe', 'pipe'],
+				env: { ...process.env, MORE_CAPABILITIES: moreCapabilities.map((name) => `,+${name.slice(4).toLowerCase()}`).join('') },
+			});
 			const stdout: Buffer[] = [];
 			const stderr: Buffer[] = [];
 			child.stdout.on('data', (bytes: Buffer) => stdout.push(bytes));
@@ -63,15 +72,28 @@ export async function runInChroot(
 }
 
 /** Runs `files` in a container. `folder` is mounted on /mnt. */
-export async function runInGuest(folder: string, files: readonly string[], caseSeconds: number, timeoutMs: number): Promise<SideResult> {
-	const result = await runProgramInGuest(folder, driverArguments(files, caseSeconds), 'full', timeoutMs);
+export async function runInGuest(
+	folder: string,
+	files: readonly string[],
+	caseSeconds: number,
+	timeoutMs: number,
+	capabilities: readonly string[] = [],
+): Promise<SideResult> {
+	const result = await runProgramInGuest(folder, driverArguments(files, caseSeconds), 'full', timeoutMs, capabilities);
 	const end = result.hasTimedOut ? 'killed at its time limit' : `status ${result.status}`;
 	return { cases: parseResults(result.stdout), note: `${end}\n${result.stderr.toString()}${result.log.slice(-4000)}` };
 }
 
 /** Runs one program in a container on a tree, with `folder` on /mnt. */
-export function runProgramInGuest(folder: string, args: readonly string[], tree: TreeName, timeoutMs: number): Promise<ContainerResult> {
+export function runProgramInGuest(
+	folder: string,
+	args: readonly string[],
+	tree: TreeName,
+	timeoutMs: number,
+	moreCapabilities: readonly string[] = [],
+): Promise<ContainerResult> {
 	return runContainer({
+		capabilities: [...defaultCapabilities, ...moreCapabilities],
 		root: rootfsPath(tree),
 		isReadonly: true,
 		args,

@@ -96,7 +96,6 @@ function shown({ sizeBytes, inodes, mode, uid, gid }: TmpfsOptions): string {
 	if (mode !== null && mode !== DEFAULT_MODE) parts.push(`mode=${mode.toString(8).padStart(3, '0')}`);
 	if (uid !== null && uid !== 0) parts.push(`uid=${uid}`);
 	if (gid !== null && gid !== 0) parts.push(`gid=${gid}`);
-	parts.push('inode64');
 	return parts.join(',');
 }
 

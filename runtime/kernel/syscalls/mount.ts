@@ -258,10 +258,10 @@ export function sysUmount2(task: Task, trap: Trap): number {
 	if ((flags & ~(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW)) !== 0) return -EINVAL;
 	const error = walkArgument(task, AT_FDCWD, trap.size(0), (flags & UMOUNT_NOFOLLOW) !== 0 ? 0 : WALK_FOLLOW);
 	if (error < 0) return error;
-	const target = pathWalk.path;
+	// What is mounted on a root or on the working directory goes first.
+	const { mount, dentry } = pathWalk.mount.topmost(pathWalk.dentry);
 	if (!hasCapability(task.credentials, CAP_SYS_ADMIN)) return -EPERM;
-	const { mount } = target;
-	if (!isMountRoot(target) || !isOurs(task, mount) || mount.isLocked) return -EINVAL;
+	if (dentry !== mount.root || !isOurs(task, mount) || mount.isLocked) return -EINVAL;
 	return unmount(task, mount, flags);
 }
 
