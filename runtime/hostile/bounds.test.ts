@@ -18,7 +18,7 @@ const BOUNDS: Readonly<Record<string, RegExp>> = {
 	locks: /^ENOLCK$/,
 	queue: /^EAGAIN$/,
 	signals: /^EAGAIN$/,
-	blocked: /^1000$/,
+	blocked: /^10000$/,
 	again: /^EMFILE$/,
 };
 

@@ -1,4 +1,5 @@
 import { PAGE_SIZE } from './abi/limits.js';
+import { bounds } from './bounds.js';
 import { TmpfsPool } from './fs/tmpfs/tmp-file-system.js';
 import { IpcNamespace } from './ipc/sysv/ipc-namespace.js';
 import type { Kernel } from './kernel.js';
@@ -11,8 +12,6 @@ import type { FileSystem } from './vfs/inode.js';
 import type { MountNamespace } from './vfs/mount.js';
 import { Path } from './vfs/path.js';
 
-/** Names of mapped files kept at most. */
-const MAX_MAPPED_NAMES = 65536;
 /** What tmpfs file systems that a container's processes mount may hold together: it is the sandbox process's memory. */
 const TMPFS_BYTES = 256 << 20;
 const TMPFS_INODES = 65536;
@@ -100,7 +99,7 @@ export class Container {
 	rememberMapping(path: Path): void {
 		const key = path.dentry.inode?.mappingKey() ?? null;
 		if (key === null || this.mappedNames.get(key) === path) return;
-		if (this.mappedNames.size >= MAX_MAPPED_NAMES) {
+		if (this.mappedNames.size >= bounds.mappedNames) {
 			for (const oldest of this.mappedNames.keys()) {
 				this.mappedNames.delete(oldest);
 				break;

@@ -51,6 +51,7 @@ export interface ContainerOptions {
 	readonly isSetIdAllowed?: boolean;
 	/** The hard and soft RLIMIT_NOFILE. */
 	readonly descriptorLimit?: number;
+	readonly annotations?: Readonly<Record<string, string>>;
 	/** Path of the network namespace to join; a new one without it. */
 	readonly networkNamespace?: string;
 	readonly stdin?: Buffer;
@@ -81,6 +82,7 @@ interface SpecFile {
 	};
 	mounts: ContainerMount[];
 	linux: { namespaces: { type: string; path?: string }[] };
+	annotations?: Readonly<Record<string, string>>;
 }
 
 /** A tree of scripts/packages.json. */
@@ -125,6 +127,7 @@ function writeBundle(bundle: string, options: ContainerOptions): void {
 	}
 	const network = spec.linux.namespaces.find(({ type }) => type === 'network');
 	if (network !== undefined && options.networkNamespace !== undefined) network.path = options.networkNamespace;
+	if (options.annotations) spec.annotations = options.annotations;
 	spec.mounts.push(...(options.mounts ?? []));
 	writeFileSync(file, JSON.stringify(spec));
 }

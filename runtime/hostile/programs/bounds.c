@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 // More than any bound that is looked for.
-enum { kMost = 100000, kThreads = 1000 };
+enum { kMost = 100000, kThreads = 10000 };
 
 static int descriptors[kMost];
 

@@ -2,9 +2,6 @@ import type { EventFd } from '../ipc/eventfd.js';
 import type { FileDescription } from '../vfs/file-description.js';
 import { WaitEntry, type Waiter, WaitQueue } from './wait-queue.js';
 
-/** /proc/sys/fs/aio-max-nr, of one process. */
-export const AIO_MAX_EVENTS = 65536;
-
 /** Eventfds to be told, while one is being told: a chain of them is no recursion. */
 const toSignal: EventFd[] = [];
 let isSignalling = false;

@@ -2,7 +2,8 @@ import { EPOLL_EVENT_BYTES, EPOLL_EVENT_DATA_HIGH, EPOLL_EVENT_DATA_LOW, EPOLL_E
 import { EEXIST, EFAULT, EINVAL, ELOOP, ENOENT, ENOSPC } from '../abi/errno.js';
 import { O_RDWR } from '../abi/fcntl.js';
 import { POLLIN, POLLRDNORM } from '../abi/poll-constants.js';
-import { acquireAccount, MAX_USER_WATCHES, type UserAccount } from '../ipc/user-account.js';
+import { bounds } from '../bounds.js';
+import { acquireAccount, type UserAccount } from '../ipc/user-account.js';
 import type { Task } from '../task/task.js';
 import { copyOut, scratch, scratchView } from '../trap/guest-memory.js';
 import { sharedAnonymousInode } from '../vfs/anonymous-inode.js';
@@ -84,11 +85,12 @@ export class Epoll extends FileDescription {
 			if (description.height('nested', new Map()) + this.height('watchers', new Map()) + 1 > MAX_NESTS) return -ELOOP;
 		}
 		if (this.find(fd, description) !== null) return -EEXIST;
-		if (this.account.watches >= MAX_USER_WATCHES) return -ENOSPC;
+		const { watches } = this.account;
+		if (watches.count >= bounds.epollWatchesPerUser || watches.all >= bounds.epollWatches) return -ENOSPC;
 		const item = new EpollItem(this, fd, description, events, dataLow, dataHigh);
 		item.nextSameFd = this.items.get(fd) ?? null;
 		this.items.set(fd, item);
-		this.account.watches++;
+		watches.add(1);
 		if (description instanceof Epoll) {
 			this.nested.add(item);
 			description.watchers.add(item);
@@ -136,7 +138,7 @@ export class Epoll extends FileDescription {
 
 	private detach(item: EpollItem): void {
 		item.detach();
-		this.account.watches--;
+		this.account.watches.add(-1);
 		if (item.description instanceof Epoll) {
 			this.nested.delete(item);
 			item.description.watchers.delete(item);

@@ -13,10 +13,11 @@ import {
 	IN_Q_OVERFLOW,
 } from '../abi/inotify.js';
 import { POLLIN } from '../abi/poll-constants.js';
+import { bounds } from '../bounds.js';
 import { reading, TestProcess } from '../ipc/testing.js';
 import { AnonymousFileSystem, AnonymousInode } from '../vfs/anonymous-inode.js';
 import { hasWatches, notifyEntry, notifyGone, notifyInode } from '../vfs/watches.js';
-import { Inotify, MAX_QUEUED_EVENTS, MAX_USER_INSTANCES } from './inotify.js';
+import { Inotify } from './inotify.js';
 
 const fs = new AnonymousFileSystem('test', 1);
 const newInode = (): AnonymousInode => new AnonymousInode(fs, 0o600, 0, 0);
@@ -85,11 +86,11 @@ t.test('the queue, instances and what a closed one holds are bounded', async (t)
 	const bench = new Bench();
 	const inode = newInode();
 	bench.instance.watch(inode, IN_ALL_EVENTS);
-	for (let i = 0; i < MAX_QUEUED_EVENTS + 100; i++) notifyEntry(inode, IN_CREATE, `${i}`, null);
+	for (let i = 0; i < bounds.inotifyEventsPerQueue + 100; i++) notifyEntry(inode, IN_CREATE, `${i}`, null);
 	const events = [...bench.read(), ...bench.read()];
-	t.equal(events.length, MAX_QUEUED_EVENTS + 1);
+	t.equal(events.length, bounds.inotifyEventsPerQueue + 1);
 	t.equal(events.at(-1), `-1:${IN_Q_OVERFLOW}:`);
-	const others = Array.from({ length: MAX_USER_INSTANCES - 1 }, () => bench.create());
+	const others = Array.from({ length: bounds.inotifyInstancesPerUser - 1 }, () => bench.create());
 	t.equal(Inotify.create(bench.task, 0), -EMFILE);
 	for (const other of others) other.release();
 	bench.instance.release();

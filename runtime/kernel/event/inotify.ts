@@ -12,6 +12,7 @@ import {
 	IN_UNMOUNT,
 } from '../abi/inotify.js';
 import { POLLIN, POLLRDNORM } from '../abi/poll-constants.js';
+import { bounds } from '../bounds.js';
 import { acquireAccount, type UserAccount } from '../ipc/user-account.js';
 import type { Task } from '../task/task.js';
 import { copyOutInt, type IoVector } from '../trap/guest-memory.js';
@@ -21,13 +22,7 @@ import type { FileState } from '../vfs/file-state.js';
 import type { Inode } from '../vfs/inode.js';
 import { addWatch, removeWatch, type Watch } from '../vfs/watches.js';
 
-/** /proc/sys/fs/inotify. */
-export const MAX_USER_INSTANCES = 128;
-export const MAX_USER_INOTIFY_WATCHES = 65536;
-export const MAX_QUEUED_EVENTS = 16384;
-
-/** Events in the queues of all instances: their memory is the sandbox process's. */
-const MAX_ALL_EVENTS = 1 << 18;
+/** In the queues of all instances: their memory is the sandbox process's. */
 let queuedEvents = 0;
 
 /** struct inotify_event without its name. */
@@ -89,13 +84,13 @@ export class Inotify extends FileDescription {
 	private constructor(account: UserAccount, statusFlags: number) {
 		super(null, sharedAnonymousInode, O_RDONLY | statusFlags);
 		this.account = account;
-		account.inotifyInstances++;
+		account.inotifyInstances.add(1);
 	}
 
 	/** Errors: EMFILE (the user has too many). */
 	static create(task: Task, statusFlags: number): Inotify | number {
 		const account = acquireAccount(task.credentials.uid);
-		if (account.inotifyInstances < MAX_USER_INSTANCES) return new Inotify(account, statusFlags);
+		if (account.inotifyInstances.count < bounds.inotifyInstancesPerUser) return new Inotify(account, statusFlags);
 		account.release();
 		return -EMFILE;
 	}
@@ -106,13 +101,13 @@ export class Inotify extends FileDescription {
 
 	protected override close(): void {
 		for (const watch of this.byWd.values()) removeWatch(watch.inode, watch);
-		this.account.inotifyWatches -= this.byWd.size;
+		this.account.inotifyWatches.add(-this.byWd.size);
 		this.byWd.clear();
 		this.byFile.clear();
 		queuedEvents -= this.events.length - this.first;
 		this.events = [];
 		this.first = 0;
-		this.account.inotifyInstances--;
+		this.account.inotifyInstances.add(-1);
 		this.account.release();
 	}
 
@@ -127,8 +122,9 @@ export class Inotify extends FileDescription {
 			known.mask = (mask & IN_MASK_ADD) !== 0 ? known.mask | kept : kept;
 			return known.wd;
 		}
-		if (this.account.inotifyWatches >= MAX_USER_INOTIFY_WATCHES) return -ENOSPC;
-		this.account.inotifyWatches++;
+		const { inotifyWatches } = this.account;
+		if (inotifyWatches.count >= bounds.inotifyWatchesPerUser || inotifyWatches.all >= bounds.inotifyWatches) return -ENOSPC;
+		inotifyWatches.add(1);
 		const watch = new InodeWatch(this, ++this.lastWd, inode, kept);
 		this.byWd.set(watch.wd, watch);
 		this.byFile.set(inode.takeState(), watch);
@@ -147,7 +143,7 @@ export class Inotify extends FileDescription {
 	drop(watch: InodeWatch): void {
 		if (!this.byWd.delete(watch.wd)) return;
 		this.byFile.delete(watch.inode.takeState());
-		this.account.inotifyWatches--;
+		this.account.inotifyWatches.add(-1);
 		removeWatch(watch.inode, watch);
 		this.queue({ wd: watch.wd, mask: IN_IGNORED, cookie: 0, name: null });
 	}
@@ -159,7 +155,7 @@ export class Inotify extends FileDescription {
 		const last = this.events[this.events.length - 1];
 		const waiting = this.events.length - this.first;
 		if (waiting > 0 && last !== undefined && last.wd === event.wd && last.mask === event.mask && last.name === event.name) return;
-		const isFull = waiting >= MAX_QUEUED_EVENTS || queuedEvents >= MAX_ALL_EVENTS;
+		const isFull = waiting >= bounds.inotifyEventsPerQueue || queuedEvents >= bounds.inotifyEvents;
 		if (isFull && waiting > 0 && last?.mask === IN_Q_OVERFLOW) return;
 		queuedEvents++;
 		this.events.push(isFull ? { wd: -1, mask: IN_Q_OVERFLOW, cookie: 0, name: null } : event);

@@ -1,3 +1,4 @@
+import { bounds } from '../bounds.js';
 import type { FileDescription } from '../vfs/file-description.js';
 import { acquireAccount, type UserAccount } from './user-account.js';
 
@@ -13,7 +14,7 @@ export class PassedDescriptors {
 		private readonly uid: number,
 	) {
 		this.account = acquireAccount(uid);
-		this.account.inFlight += descriptions.length;
+		this.account.inFlight.add(descriptions.length);
 	}
 
 	get count(): number {
@@ -41,15 +42,15 @@ export class PassedDescriptors {
 	}
 
 	private settle(count: number): void {
-		this.account.inFlight -= count;
+		this.account.inFlight.add(-count);
 		this.account.release();
 	}
 }
 
-/** How many descriptors a user has in flight. */
-export function inFlightOf(uid: number): number {
+/** May a user have `count` more descriptors in flight, who may have `limit`? */
+export function maySend(uid: number, count: number, limit: number): boolean {
 	const account = acquireAccount(uid);
 	const { inFlight } = account;
 	account.release();
-	return inFlight;
+	return inFlight.count + count <= limit && inFlight.all + count <= bounds.descriptorsInFlight;
 }

@@ -4,6 +4,7 @@ import { PAGE_SIZE, PIPE_BUF } from '../abi/limits.js';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll-constants.js';
 import { SIGPIPE } from '../abi/signal-numbers.js';
 import { S_IFIFO } from '../abi/stat-constants.js';
+import { bounds } from '../bounds.js';
 import { WaitQueue } from '../event/wait-queue.js';
 import type { Task } from '../task/task.js';
 import { copyOutInt, type IoVector } from '../trap/guest-memory.js';
@@ -12,7 +13,7 @@ import { FileDescription } from '../vfs/file-description.js';
 import type { Inode } from '../vfs/inode.js';
 import type { Path } from '../vfs/path.js';
 import { ByteRing } from './byte-ring.js';
-import { acquireAccount, PIPE_USER_PAGES_SOFT, type UserAccount } from './user-account.js';
+import { acquireAccount, type UserAccount } from './user-account.js';
 
 const DEFAULT_CAPACITY = 16 * PAGE_SIZE;
 /** Of new pipes of a user who has too much already (pipe(7), pipe-user-pages-soft). */
@@ -24,6 +25,11 @@ const PIPEFS_MAGIC = 0x50495045;
 
 const READABLE = POLLIN | POLLRDNORM;
 const WRITABLE = POLLOUT | POLLWRNORM;
+
+/** May a user have so many more pages of capacity? */
+function hasPages({ pipePages }: UserAccount, pages: number): boolean {
+	return pipePages.count + pages <= bounds.pipePagesPerUser && pipePages.all + pages <= bounds.pipePages;
+}
 
 /**
  * A pipe (Linux: struct pipe_inode_info): bytes on their way from those who hold it open for writing to those who hold it open for reading.
@@ -53,8 +59,8 @@ export class Pipe {
 	open(flags: number, uid: number): void {
 		if (this.account === null) {
 			this.account = acquireAccount(uid);
-			this.capacity = this.account.pipePages + DEFAULT_CAPACITY / PAGE_SIZE > PIPE_USER_PAGES_SOFT ? SMALL_CAPACITY : DEFAULT_CAPACITY;
-			this.account.pipePages += this.capacity / PAGE_SIZE;
+			this.capacity = hasPages(this.account, DEFAULT_CAPACITY / PAGE_SIZE) ? DEFAULT_CAPACITY : SMALL_CAPACITY;
+			this.account.pipePages.add(this.capacity / PAGE_SIZE);
 		}
 		const mode = flags & O_ACCMODE;
 		if (mode !== O_WRONLY) {
@@ -77,7 +83,7 @@ export class Pipe {
 			this.ring.clear();
 			this.segments = null;
 			if (this.account !== null) {
-				this.account.pipePages -= this.capacity / PAGE_SIZE;
+				this.account.pipePages.add(-this.capacity / PAGE_SIZE);
 				this.account.release();
 				this.account = null;
 			}
@@ -170,10 +176,10 @@ export class Pipe {
 		let capacity = PAGE_SIZE;
 		while (capacity < wanted) capacity *= 2;
 		const account = this.account!;
-		const pages = account.pipePages + (capacity - this.capacity) / PAGE_SIZE;
-		if (capacity > this.capacity && (capacity > PIPE_MAX_SIZE || pages > PIPE_USER_PAGES_SOFT)) return -EPERM;
+		const pages = (capacity - this.capacity) / PAGE_SIZE;
+		if (pages > 0 && (capacity > PIPE_MAX_SIZE || !hasPages(account, pages))) return -EPERM;
 		if (capacity < this.ring.size || (this.segments !== null && this.segments.length > capacity / PAGE_SIZE)) return -EBUSY;
-		account.pipePages = pages;
+		account.pipePages.add(pages);
 		const isGrowing = capacity > this.capacity;
 		this.capacity = capacity;
 		if (isGrowing) this.writeWaiters.wakeAll(WRITABLE);

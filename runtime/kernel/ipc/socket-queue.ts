@@ -1,4 +1,5 @@
 import { EFAULT } from '../abi/errno.js';
+import { bounds } from '../bounds.js';
 import type { IoVector } from '../trap/guest-memory.js';
 import { ByteRing } from './byte-ring.js';
 import type { PassedDescriptors } from './passed-descriptors.js';
@@ -7,8 +8,7 @@ import type { SocketMessage } from './socket-message.js';
 
 /** Charged per record beside its bytes, so that empty messages are bounded, too. */
 const RECORD_BYTES = 256;
-/** What all queues hold together before each one gets no more than MIN_BYTES. */
-const MAX_QUEUED_BYTES = 256 << 20;
+/** What each one gets when all together are at their bound. */
 const MIN_BYTES = 4096;
 
 /** Bytes charged to all queues of the pod. */
@@ -16,7 +16,7 @@ let queuedBytes = 0;
 
 /** May a message of `length` bytes be queued at all? Short ones may always: one each is what queues get when there is no memory. */
 export function hasQueueMemory(length: number): boolean {
-	return length <= MIN_BYTES || queuedBytes < MAX_QUEUED_BYTES;
+	return length <= MIN_BYTES || queuedBytes < bounds.socketQueueBytes;
 }
 
 /** Where a message came from: the sender's name (null: it has none) and its credentials (null: nobody asked for them). */
@@ -63,7 +63,7 @@ export class SocketQueue {
 	}
 	/** Bytes of a stream that may be added. */
 	get space(): number {
-		const limit = queuedBytes < MAX_QUEUED_BYTES ? this.capacity : Math.min(this.capacity, MIN_BYTES);
+		const limit = queuedBytes < bounds.socketQueueBytes ? this.capacity : Math.min(this.capacity, MIN_BYTES);
 		return Math.max(0, limit - this.charged);
 	}
 	/** May a message of `length` bytes be added? One may always, however long. */

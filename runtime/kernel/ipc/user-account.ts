@@ -1,21 +1,43 @@
-/** pipe-user-pages-soft, pipe(7): pages of pipe capacity a user has before new pipes get small. */
-export const PIPE_USER_PAGES_SOFT = 16384;
-/** /proc/sys/fs/epoll/max_user_watches, epoll(7). */
-export const MAX_USER_WATCHES = 1 << 18;
+/** How much there is of something. */
+interface Total {
+	count: number;
+}
+
+/** How much one user has of something, and how much all have: a container's root can be any user. */
+class Share {
+	count = 0;
+
+	constructor(private readonly total: Total) {}
+
+	get all(): number {
+		return this.total.count;
+	}
+	add(change: number): void {
+		this.count += change;
+		this.total.count += change;
+	}
+}
+
+const pipePages: Total = { count: 0 };
+const inFlight: Total = { count: 0 };
+const watches: Total = { count: 0 };
+const inotifyInstances: Total = { count: 0 };
+const inotifyWatches: Total = { count: 0 };
+const queueBytes: Total = { count: 0 };
 
 /** What one user (real id) holds of bounded kernel memory (Linux: struct user_struct). */
 export class UserAccount {
 	/** Capacity of its pipes, in pages. */
-	pipePages = 0;
+	readonly pipePages = new Share(pipePages);
 	/** Descriptors that it has sent and nobody has received yet (SCM_RIGHTS). */
-	inFlight = 0;
+	readonly inFlight = new Share(inFlight);
 	/** Registrations in its epoll instances. */
-	watches = 0;
+	readonly watches = new Share(watches);
 	/** inotify instances, and watches in them. */
-	inotifyInstances = 0;
-	inotifyWatches = 0;
+	readonly inotifyInstances = new Share(inotifyInstances);
+	readonly inotifyWatches = new Share(inotifyWatches);
 	/** Bytes that its POSIX queues may hold. */
-	queueBytes = 0;
+	readonly queueBytes = new Share(queueBytes);
 	private holders = 0;
 
 	constructor(private readonly uid: number) {}

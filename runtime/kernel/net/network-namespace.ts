@@ -1,14 +1,10 @@
 import { native } from '../../native.js';
 import { ENFILE } from '../abi/errno.js';
 import { AF_INET, SOCK_DGRAM } from '../abi/socket-constants.js';
+import { bounds } from '../bounds.js';
 import type { UnixSocket } from '../ipc/unix-socket.js';
 import type { Task } from '../task/task.js';
 import { interfaceIoctl } from './interface-ioctl.js';
-
-/** Unix sockets of a pod at most, those on their way to accept(2) included. */
-const MAX_UNIX_SOCKETS = 65536;
-/** Sockets of the host's that a pod holds at most. */
-const MAX_HOST_SOCKETS = 16384;
 
 /**
  * What a pod's containers share of the network: the names of unix sockets, and how many sockets there are. The host's network namespace of the
@@ -19,25 +15,22 @@ export class NetworkNamespace {
 	readonly unixSockets = new Set<UnixSocket>();
 	/** Abstract names, unix(7), each with its socket type before it: names of different types don't meet. */
 	private readonly abstractNames = new Map<string, UnixSocket>();
-	private readonly maxHostSockets: number;
 	private hostSockets = 0;
 	/** A host socket that is asked about interfaces; -1 before the first question. Owned, kept. */
 	private queryFd = -1;
 	private lastAutobind = 0;
 
 	/** @param maxDescriptors The sandbox process's own limit, of which sockets get a quarter at most. */
-	constructor(maxDescriptors: number) {
-		this.maxHostSockets = Math.min(MAX_HOST_SOCKETS, maxDescriptors >> 2);
-	}
+	constructor(private readonly maxDescriptors: number) {}
 
-	/** May one more unix socket be made? Errors: ENFILE. */
+	/** May one more unix socket be made? Those on their way to accept(2) count. Errors: ENFILE. */
 	checkUnix(): number {
-		return this.unixSockets.size < MAX_UNIX_SOCKETS ? 0 : -ENFILE;
+		return this.unixSockets.size < bounds.unixSockets ? 0 : -ENFILE;
 	}
 
 	/** Counts a socket of the host's that is about to be made. Errors: ENFILE. */
 	acquireHost(): number {
-		if (this.hostSockets >= this.maxHostSockets) return -ENFILE;
+		if (this.hostSockets >= Math.min(bounds.hostSockets, this.maxDescriptors >> 2)) return -ENFILE;
 		this.hostSockets++;
 		return 0;
 	}

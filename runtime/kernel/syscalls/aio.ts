@@ -1,7 +1,8 @@
 import { EAGAIN, EBADF, EFAULT, EINPROGRESS, EINVAL } from '../abi/errno.js';
 import { O_NONBLOCK, O_PATH } from '../abi/fcntl.js';
 import { POLLERR, POLLHUP } from '../abi/poll-constants.js';
-import { AIO_MAX_EVENTS, AioContext, AioRequest } from '../event/aio-context.js';
+import { bounds } from '../bounds.js';
+import { AioContext, AioRequest } from '../event/aio-context.js';
 import { takeSignalMask } from '../event/signal-mask-reader.js';
 import { readTimeout, setTimeoutOf } from '../event/timeout-argument.js';
 import { EventFd } from '../ipc/eventfd.js';
@@ -23,8 +24,6 @@ const IOCB_BYTES = 64;
 const EVENT_BYTES = 32;
 /** struct __aio_sigset. */
 const SIGSET_ARGUMENT_BYTES = 16;
-/** Contexts of one process. */
-const MAX_CONTEXTS = 1024;
 /** Events copied out at once. */
 const EVENTS_PER_COPY = 1024;
 
@@ -56,7 +55,7 @@ export function sysIoSetup(task: Task, trap: Trap): number {
 	const contexts = task.group.aio;
 	let total = maxEvents;
 	for (const context of contexts.values()) total += context.maxEvents;
-	if (total > AIO_MAX_EVENTS || contexts.size >= MAX_CONTEXTS) return -EAGAIN;
+	if (total > bounds.aioEvents || contexts.size >= bounds.aioContexts) return -EAGAIN;
 	let id = address;
 	while (contexts.has(id)) id++;
 	put64(0, id);

@@ -1,5 +1,5 @@
 import { CAP_FSETID } from '../abi/capability-numbers.js';
-import { E2BIG, EACCES, EAGAIN, EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS } from '../abi/errno.js';
+import { E2BIG, EACCES, EAGAIN, EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENFILE, ENOENT, ENOTDIR, EPERM, EROFS } from '../abi/errno.js';
 import {
 	AT_FDCWD,
 	CLOSE_RANGE_CLOEXEC,
@@ -34,7 +34,7 @@ import type { Task } from '../task/task.js';
 import { copyIn, copyInPath, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
 import { Dentry } from '../vfs/dentry.js';
-import { LENT_NONE } from '../vfs/descriptor-table.js';
+import { hasDescriptors, LENT_NONE } from '../vfs/descriptor-table.js';
 import type { FileDescription } from '../vfs/file-description.js';
 import type { Inode } from '../vfs/inode.js';
 import { MS_NODEV } from '../vfs/mount.js';
@@ -335,6 +335,7 @@ export function duplicate(task: Task, fd: number, from: number, isCloseOnExec: b
 function duplicateTo(task: Task, from: number, to: number, isCloseOnExec: boolean): number {
 	const description = task.file(from);
 	if (description === null || to < 0 || to >= task.group.limits.soft[RLIMIT_NOFILE]!) return -EBADF;
+	if (task.file(to) === null && !hasDescriptors(1)) return -ENFILE;
 	task.files.set(to, description.acquire(), isCloseOnExec, task);
 	return to;
 }

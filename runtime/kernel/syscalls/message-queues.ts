@@ -13,7 +13,8 @@ import {
 	MSG_STAT,
 	MSG_STAT_ANY,
 } from '../abi/sysv.js';
-import { type IpcNamespace, MAX_MESSAGE_BYTES, MSGMNI } from '../ipc/sysv/ipc-namespace.js';
+import { bounds } from '../bounds.js';
+import type { IpcNamespace } from '../ipc/sysv/ipc-namespace.js';
 import { type Message, MessageQueue, MSGMAX, MSGMNB } from '../ipc/sysv/message-queue.js';
 import { hasCapability } from '../task/credentials.js';
 import type { Task } from '../task/task.js';
@@ -74,7 +75,7 @@ function send(task: Task, trap: Trap, wait: QueueWait): number {
 		trap.state = wait;
 		return task.blockOn(queue.senders);
 	}
-	if (ipc.messageBytes + length + MESSAGE_OVERHEAD > MAX_MESSAGE_BYTES) return -ENOMEM;
+	if (ipc.messageBytes + length + MESSAGE_OVERHEAD > bounds.messageBytes) return -ENOMEM;
 	ipc.messageBytes += length + MESSAGE_OVERHEAD;
 	queue.send(message, task.group.insideId);
 	return 0;
@@ -170,14 +171,22 @@ export function sysMsgctl(task: Task, trap: Trap): number {
 
 /** struct msginfo. */
 function info(task: Task, ipc: IpcNamespace, address: number, isUse: boolean): number {
-	const pool = (MSGMNI * MSGMNB) / 1024;
+	const pool = (bounds.messageQueues * MSGMNB) / 1024;
 	let messages = 0;
 	let bytes = 0;
 	for (const queue of ipc.queues.all()) {
 		messages += queue.count;
 		bytes += queue.bytes;
 	}
-	const fields = [isUse ? ipc.queues.size : pool, isUse ? messages : MSGMNB, MSGMAX, MSGMNB, MSGMNI, 16, isUse ? bytes : MSGMNB];
+	const fields = [
+		isUse ? ipc.queues.size : pool,
+		isUse ? messages : MSGMNB,
+		MSGMAX,
+		MSGMNB,
+		bounds.messageQueues,
+		16,
+		isUse ? bytes : MSGMNB,
+	];
 	scratch.fill(0, 0, MSGINFO_BYTES);
 	for (const [at, field] of fields.entries()) scratchView.setInt32(at * 4, field, true);
 	scratchView.setUint16(fields.length * 4, 0xffff, true);

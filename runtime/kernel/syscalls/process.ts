@@ -22,7 +22,7 @@ import {
 	CLONE_VM,
 	CSIGNAL,
 } from '../abi/clone-flags.js';
-import { EINVAL, ENOENT, ENOSYS, EPERM } from '../abi/errno.js';
+import { EAGAIN, EINVAL, ENOENT, ENOMEM, ENOSYS, EPERM } from '../abi/errno.js';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../abi/fcntl.js';
 import { SIGCHLD } from '../abi/signal-numbers.js';
 import { hostField, readHostProc } from '../fs/proc/host-proc.js';
@@ -34,6 +34,7 @@ import type { Task } from '../task/task.js';
 import { exec, execPath, recordStack, sysPlan } from '../task/task-exec.js';
 import { copyInPath } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
+import { hasDescriptors } from '../vfs/descriptor-table.js';
 import type { Mount } from '../vfs/mount.js';
 import { copyNamespace } from '../vfs/mount-tree.js';
 import { Path } from '../vfs/path.js';
@@ -81,6 +82,7 @@ export function sysClone(task: Task, trap: Trap): number {
 
 function fork(task: Task, flags: number): number {
 	const { group, kernel } = task;
+	if ((flags & CLONE_FILES) === 0 && !hasDescriptors(group.files.used)) return -EAGAIN;
 	return kernel.forks.begin(
 		task,
 		(): Inheritance => ({
@@ -144,6 +146,7 @@ export function sysUnshare(task: Task, trap: Trap): number {
 	const context = (flags & CLONE_NEWNS) !== 0 ? newMountNamespace(task) : (flags & CLONE_FS) !== 0 ? group.fs.copy() : group.fs;
 	if (typeof context === 'number') return context;
 	if ((flags & CLONE_FILES) !== 0 && group.files.isShared) {
+		if (!hasDescriptors(group.files.used)) return -ENOMEM;
 		const own = group.files.copy();
 		group.files.release(task);
 		group.files = own;

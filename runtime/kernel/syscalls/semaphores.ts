@@ -18,9 +18,10 @@ import {
 	SETALL,
 	SETVAL,
 } from '../abi/sysv.js';
+import { bounds } from '../bounds.js';
 import { realSeconds } from '../event/clocks.js';
 import { FOREVER, readTimeout } from '../event/timeout-argument.js';
-import { type IpcNamespace, SEMMNI, SEMMNS, SEMMSL, SEMOPM } from '../ipc/sysv/ipc-namespace.js';
+import { type IpcNamespace, SEMMSL, SEMOPM } from '../ipc/sysv/ipc-namespace.js';
 import { IPC_PERM_BYTES } from '../ipc/sysv/ipc-object.js';
 import { type Adjustments, type BlockedOperations, SEMVMX, type SemaphoreOperation, SemaphoreSet } from '../ipc/sysv/semaphore-set.js';
 import { BLOCKED } from '../task/blocked.js';
@@ -65,7 +66,7 @@ export function sysSemget(task: Task, trap: Trap): number {
 		(found) => (count > found.size ? -EINVAL : 0),
 		() => {
 			if (count === 0) return -EINVAL;
-			if (ipc.semaphoreCount + count > SEMMNS) return -ENOSPC;
+			if (ipc.semaphoreCount + count > bounds.semaphores) return -ENOSPC;
 			ipc.semaphoreCount += count;
 			return new SemaphoreSet(trap.int(0), count, flags, credentials);
 		},
@@ -231,7 +232,7 @@ function values(task: Task, ipc: IpcNamespace, trap: Trap, command: number): num
 /** struct seminfo. */
 function info(task: Task, ipc: IpcNamespace, address: number, isUse: boolean): number {
 	const used = isUse ? [ipc.semaphores.size, SEMVMX, ipc.semaphoreCount] : [20, SEMVMX, SEMVMX];
-	const fields = [SEMMNS, SEMMNI, SEMMNS, SEMMNS, SEMMSL, SEMOPM, SEMOPM, ...used];
+	const fields = [bounds.semaphores, bounds.semaphoreSets, bounds.semaphores, bounds.semaphores, SEMMSL, SEMOPM, SEMOPM, ...used];
 	for (const [at, field] of fields.entries()) scratchView.setInt32(at * 4, field, true);
 	const error = copyOut(task.tid, address, fields.length * 4);
 	return error < 0 ? error : Math.max(0, ipc.semaphores.highest);

@@ -24,11 +24,12 @@ import {
 	SHM_STAT_ANY,
 	SHM_UNLOCK,
 } from '../abi/sysv.js';
+import { bounds } from '../bounds.js';
 import { readHostProc } from '../fs/proc/host-proc.js';
 import { MemoryFile } from '../fs/tmpfs/memory-file.js';
 import type { IpcNamespace } from '../ipc/sysv/ipc-namespace.js';
 import { IPC_PERM_BYTES, put64 } from '../ipc/sysv/ipc-object.js';
-import { SHMALL, SHMMAX, SHMMNI, SharedMemory } from '../ipc/sysv/shared-memory.js';
+import { SHMALL, SHMMAX, SharedMemory } from '../ipc/sysv/shared-memory.js';
 import { ANSWERED } from '../task/blocked.js';
 import { hasCapability } from '../task/credentials.js';
 import { type Task, TaskState } from '../task/task.js';
@@ -262,7 +263,7 @@ function info(task: Task, ipc: IpcNamespace, address: number, isUse: boolean): n
 		put64(8, ipc.segmentPages);
 		put64(16, resident);
 	} else {
-		for (const [at, value] of [SHMMAX, 1, SHMMNI, SHMMNI, SHMALL].entries()) put64(at * 8, value);
+		for (const [at, value] of [SHMMAX, 1, bounds.sharedSegments, bounds.sharedSegments, SHMALL].entries()) put64(at * 8, value);
 	}
 	const error = copyOut(task.tid, address, bytes);
 	return error < 0 ? error : Math.max(0, ipc.segments.highest);

@@ -26,7 +26,7 @@ import {
 	SOL_SOCKET,
 } from '../abi/socket-constants.js';
 import { FOREVER, readTimeout } from '../event/timeout-argument.js';
-import { inFlightOf, PassedDescriptors } from '../ipc/passed-descriptors.js';
+import { maySend, PassedDescriptors } from '../ipc/passed-descriptors.js';
 import type { Socket } from '../ipc/socket.js';
 import { NO_CREDENTIALS, type SocketCredentials } from '../ipc/socket-credentials.js';
 import { type SocketMessage, socketMessage } from '../ipc/socket-message.js';
@@ -157,7 +157,7 @@ function readControl(task: Task, message: SocketMessage): number {
 	const isPrivileged = hasCapability(credentials, CAP_SYS_RESOURCE) || hasCapability(credentials, CAP_SYS_ADMIN);
 	const limit = task.group.limits.soft[RLIMIT_NOFILE]!;
 	// The host's administrator isn't a container's: the privileged have a limit, too.
-	if (inFlightOf(credentials.uid) + passed.length > (isPrivileged ? task.kernel.maxDescriptors : limit)) return -ETOOMANYREFS;
+	if (!maySend(credentials.uid, passed.length, isPrivileged ? task.kernel.maxDescriptors : limit)) return -ETOOMANYREFS;
 	for (const description of passed) description.acquire();
 	message.rights = new PassedDescriptors(passed, credentials.uid);
 	return 0;

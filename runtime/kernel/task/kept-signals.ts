@@ -1,4 +1,5 @@
 import { SIGRTMIN } from '../abi/signal-numbers.js';
+import { bounds } from '../bounds.js';
 
 /** What a signal says of its origin (siginfo_t), as far as signalfd(2) shows it. Ids are the container's. */
 export interface SignalInfo {
@@ -18,9 +19,6 @@ export interface SignalInfo {
 	readonly valueLow: number;
 	readonly valueHigh: number;
 }
-
-/** Real-time signals that wait for one process or thread at most: each is kept, as on Linux; of the others one is. */
-const MAX_KEPT = 1024;
 
 /** The bit of `signal` in the word of a set that has it. */
 export function signalBit(signal: number): number {
@@ -48,7 +46,7 @@ export class KeptSignals {
 
 	add(info: SignalInfo): void {
 		const { signal } = info;
-		if (isInSet(this.low, this.high, signal) && (signal < SIGRTMIN || this.infos.length >= MAX_KEPT)) return;
+		if (isInSet(this.low, this.high, signal) && (signal < SIGRTMIN || this.infos.length >= bounds.keptSignals)) return;
 		this.infos.push(info);
 		this.mark(signal);
 	}

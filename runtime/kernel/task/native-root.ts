@@ -1,10 +1,9 @@
 import { native } from '../../native.js';
 import { EEXIST, ENOENT, ENOTDIR } from '../abi/errno.js';
+import { bounds } from '../bounds.js';
 
 /** Where guests' native working directory lies: deep, so that "../" in a relative path stays below the root. */
 export const NATIVE_CWD = '/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16';
-/** Paths kept at most; the oldest goes first. */
-const MAX_PATHS = 2048;
 const LOADER = '/x';
 
 /**
@@ -28,7 +27,7 @@ export class NativeRoot {
 			return 0;
 		}
 		if (key === '' || `/${key}` === LOADER || NATIVE_CWD.startsWith(`/${key}/`) || `/${key}` === NATIVE_CWD) return 0;
-		if (this.made.size >= MAX_PATHS) this.evict();
+		if (this.made.size >= bounds.nativePaths) this.evict();
 		let error = this.link(parts, key);
 		// What stands in the way is an older path (a file where a folder is needed, or the other way round): all of it can be made again.
 		if (error === -ENOTDIR || error === -EEXIST || error === -ENOENT) {

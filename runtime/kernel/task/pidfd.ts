@@ -2,6 +2,7 @@ import { native } from '../../native.js';
 import { EMFILE, ESRCH } from '../abi/errno.js';
 import { O_RDWR } from '../abi/fcntl.js';
 import { EPOLLET, EPOLLIN, POLLHUP, POLLIN, POLLRDNORM } from '../abi/poll-constants.js';
+import { bounds } from '../bounds.js';
 import type { Container } from '../container.js';
 import { StatField } from '../fs/host/host-stat.js';
 import type { Kernel } from '../kernel.js';
@@ -11,9 +12,7 @@ import { FileDescription } from '../vfs/file-description.js';
 import type { ThreadGroup } from './thread-group.js';
 
 const PIDFS_MAGIC = 0x50494446;
-/** Of a pod: each is a descriptor of the sandbox process. */
-const MAX_PIDFDS = 4096;
-
+/** Of the pod: each is a descriptor of the sandbox process. */
 let openPidFds = 0;
 const hostStat = new Float64Array(18);
 
@@ -63,7 +62,7 @@ export class PidFd extends FileDescription {
 
 	/** Opens `id`, a process or thread of `container` in the sandbox process's numbers. Errors: EMFILE (too many), and the host's (ESRCH, ENOENT, EINVAL). */
 	static open(kernel: Kernel, container: Container, id: number, isThread: boolean, statusFlags: number): PidFd | number {
-		if (openPidFds >= MAX_PIDFDS) return -EMFILE;
+		if (openPidFds >= bounds.pidfds) return -EMFILE;
 		const pidfd = native.pidfdOpen(id, isThread);
 		return pidfd < 0 ? pidfd : new PidFd(kernel, container, id, isThread, pidfd, statusFlags);
 	}

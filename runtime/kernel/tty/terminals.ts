@@ -5,9 +5,6 @@ import type { Task } from '../task/task.js';
 import type { ThreadGroup } from '../task/thread-group.js';
 import type { Terminal } from './terminal.js';
 
-/** Terminals that a pod has at most: with full buffers, 70 MiB of the sandbox process's memory. */
-export const MAX_TERMINALS = 512;
-
 /** Which session has which controlling terminal. Sessions are the host's, by the numbers that the sandbox process sees. */
 export class Terminals {
 	private readonly bySession = new Map<number, Terminal>();

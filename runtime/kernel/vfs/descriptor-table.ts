@@ -1,4 +1,5 @@
-import { EBADF, EMFILE } from '../abi/errno.js';
+import { EBADF, EMFILE, ENFILE } from '../abi/errno.js';
+import { bounds } from '../bounds.js';
 import type { Task } from '../task/task.js';
 import type { FileDescription } from './file-description.js';
 
@@ -8,6 +9,14 @@ export const LENT_NONE = 0;
 export const LENT_CURRENT = 1;
 /** One was lent for a description that has lost the number since: to be replaced before the next mapping. */
 export const LENT_STALE = 2;
+
+/** Numbers in use in all tables. */
+let usedCount = 0;
+
+/** May `count` more numbers be used, in whichever table? */
+export function hasDescriptors(count: number): boolean {
+	return usedCount + count <= bounds.descriptors;
+}
 
 /**
  * Descriptor numbers of one process (Linux: files_struct); shared by threads and by CLONE_FILES. Owns one reference to each description in it.
@@ -51,11 +60,15 @@ export class DescriptorTable {
 		return this.slots[fd] ?? null;
 	}
 
-	/** Puts a description (its reference moves in) at the lowest free number from `from` on. Errors: EMFILE (`limit` reached), EINVAL by the caller. */
+	/**
+	 * Puts a description (its reference moves in) at the lowest free number from `from` on. Errors: EMFILE (`limit` reached), ENFILE (the pod's bound), EINVAL
+	 * by the caller.
+	 */
 	add(description: FileDescription, isCloseOnExec: boolean, limit: number, from = 0): number {
 		let fd = Math.max(from, this.firstFree);
 		while (fd < this.slots.length && this.slots[fd] != null) fd++;
 		if (fd >= limit) return -EMFILE;
+		if (!hasDescriptors(1)) return -ENFILE;
 		this.put(fd, description, isCloseOnExec);
 		if (from <= this.firstFree) this.firstFree = fd + 1;
 		return fd;
@@ -122,6 +135,7 @@ export class DescriptorTable {
 		this.slots[fd] = description;
 		this.closeOnExec[fd] = isCloseOnExec;
 		this.count++;
+		usedCount++;
 	}
 
 	private remove(fd: number, task: Task): boolean {
@@ -129,6 +143,7 @@ export class DescriptorTable {
 		if (description === null) return false;
 		this.slots[fd] = null;
 		this.count--;
+		usedCount--;
 		if (fd < this.firstFree) this.firstFree = fd;
 		if (this.lentState(fd) === LENT_CURRENT) this.setLentState(fd, LENT_STALE);
 		description.flush(task);

@@ -1,10 +1,9 @@
 import { EAGAIN, EDEADLK, ENOLCK } from '../abi/errno.js';
 import { F_RDLCK, F_UNLCK, F_WRLCK } from '../abi/fcntl.js';
+import { bounds } from '../bounds.js';
 import { WaitQueue } from '../event/wait-queue.js';
 import type { Inode } from './inode.js';
 
-/** Record locks that one file may carry. */
-const MAX_LOCKS_PER_FILE = 4096;
 /** How many owners a circle of waiters may have for it to be found (fs/locks.c, MAX_DEADLK_ITERATIONS). */
 const MAX_DEADLOCK_STEPS = 10;
 
@@ -33,6 +32,9 @@ export interface WholeLock {
 
 /** Files with locks, in order of their first one: what /proc/locks lists. One sandbox process serves one pod. */
 const lockedFiles = new Set<FileLocks>();
+
+/** Record locks of all files. */
+let recordCount = 0;
 
 /** Every file with locks. */
 export function allFileLocks(): Iterable<FileLocks> {
@@ -143,7 +145,9 @@ export class FileLocks {
 			if (lock.end > wanted.end) own.push({ ...lock, start: Math.max(lock.start, wanted.end) });
 		}
 		if (wanted.type !== F_UNLCK) own.push(merged);
-		if (next.length + own.length > MAX_LOCKS_PER_FILE) return -ENOLCK;
+		const more = next.length + own.length - this.records.length;
+		if (more > 0 && (next.length + own.length > bounds.locksPerFile || recordCount + more > bounds.locks)) return -ENOLCK;
+		recordCount += more;
 		own.sort((one, other) => one.start - other.start);
 		next.splice(place < 0 ? next.length : place, 0, ...own);
 		this.records = next;
@@ -158,6 +162,7 @@ export class FileLocks {
 		if (length === 0) return;
 		this.records = this.records.filter((lock) => lock.owner !== owner);
 		if (this.records.length === length) return;
+		recordCount -= length - this.records.length;
 		this.count();
 		this.waiters.wake();
 	}

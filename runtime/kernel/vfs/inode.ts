@@ -16,6 +16,8 @@ export abstract class FileSystem {
 	superFlags = 0;
 	/** Mounts of it that stand somewhere. */
 	mountCount = 0;
+	/** Names that path walks have cached since the cache was last looked through, and were left then. */
+	cachedNames = 0;
 
 	constructor(
 		/** As /proc/mounts names it: "ext4", "tmpfs", "proc". */

@@ -1,5 +1,6 @@
 import { ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV } from '../abi/errno.js';
 import { MAXSYMLINKS, NAME_MAX, PATH_MAX } from '../abi/limits.js';
+import { bounds } from '../bounds.js';
 import type { Task } from '../task/task.js';
 import type { Dentry } from './dentry.js';
 import type { Inode } from './inode.js';
@@ -206,7 +207,33 @@ function addChild(directory: Dentry, name: string, inode: Inode | null): Dentry 
 			if (isExclusive ? isPlain && child.mountCount === 0 : !hasMounts(child)) children.delete(key);
 		}
 	}
+	const { fs } = directory.inode!;
+	if (++fs.cachedNames > bounds.cachedNames) {
+		let root = directory;
+		while (root.parent !== null) root = root.parent;
+		// Where directories alone are that many, it is looked again after as many new names as a sweep costs.
+		fs.cachedNames = Math.min(forgetNames(root), bounds.cachedNames >> 1);
+	}
 	return directory.addChild(name, inode);
+}
+
+/** Drops what can be looked up again without a difference from a whole tree: how many names are left. */
+export function forgetNames(root: Dentry): number {
+	let left = 0;
+	const directories = [root];
+	for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
+		const { children } = directory;
+		if (children === null) continue;
+		for (const [name, child] of children) {
+			if (child.mountCount === 0 && child.inode?.isDirectory !== true) {
+				children.delete(name);
+				continue;
+			}
+			left++;
+			directories.push(child);
+		}
+	}
+	return left;
 }
 
 /** Does a mount stand on an entry or below it? */

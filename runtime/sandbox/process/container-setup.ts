@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path';
 import { CAP_NUMBERS } from '../../kernel/abi/capability-names.js';
 import { makeDevice } from '../../kernel/abi/device-number.js';
 import { S_IFCHR } from '../../kernel/abi/stat-constants.js';
+import { bounds } from '../../kernel/bounds.js';
 import { Container } from '../../kernel/container.js';
 import { createDevFileSystem } from '../../kernel/fs/dev/dev-file-system.js';
 import { DevptsFileSystem } from '../../kernel/fs/devpts/devpts-file-system.js';
@@ -150,7 +151,7 @@ function fileSystem(container: Container, mount: MountConfig, treeFd: number): M
 	if (mount.type === 'tmpfs' && mount.destination === '/dev') return { fs: createDevFileSystem(), options: 'size=65536k,mode=755' };
 	const sizeBytes = mount.sizeBytes ?? 64 * MIB;
 	const mode = mount.mode ?? (mount.type === 'tmpfs' ? 0o1777 : 0o755);
-	const fs = new TmpFileSystem({ sizeBytes, inodes: 65536, mode, uid: mount.uid, gid: mount.gid });
+	const fs = new TmpFileSystem({ sizeBytes, inodes: bounds.tmpfsInodes, mode, uid: mount.uid, gid: mount.gid });
 	return { fs, options: `size=${sizeBytes / 1024}k,mode=${mode.toString(8)}` };
 }
 

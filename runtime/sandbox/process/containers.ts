@@ -2,8 +2,9 @@ import { writeSync } from 'node:fs';
 import { isopod } from '../../../proto/generated/sandbox.js';
 import { EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR } from '../../kernel/abi/errno.js';
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from '../../kernel/abi/fcntl.js';
-import { RLIMIT_CORE, RLIMIT_CPU, RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_STACK } from '../../kernel/abi/resource.js';
+import { RLIMIT_CORE, RLIMIT_CPU, RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK } from '../../kernel/abi/resource.js';
 import { SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH } from '../../kernel/abi/signal-numbers.js';
+import { bounds, setBounds } from '../../kernel/bounds.js';
 import type { Container } from '../../kernel/container.js';
 import { Timer } from '../../kernel/event/timers.js';
 import { HostStream } from '../../kernel/fs/host/host-stream.js';
@@ -118,6 +119,7 @@ export class Containers {
 		const trees = fds.splice(0);
 		let container: Container | null = null;
 		try {
+			if (this.prepared.size === 0) setBounds(config.annotations);
 			const filter = this.filterFor(config);
 			if (this.prepared.has(id)) throw new SetupError(`container ${JSON.stringify(id)} is there already`);
 			const pids = pidsOf === '' ? null : this.get(pidsOf);
@@ -316,6 +318,7 @@ export class Containers {
 				[RLIMIT_CORE, NATIVE_CORE_LIMIT, NATIVE_CORE_LIMIT],
 				[RLIMIT_MEMLOCK, NATIVE_MEMLOCK_BYTES, NATIVE_MEMLOCK_BYTES],
 				[RLIMIT_NOFILE, maximum, maximum],
+				[RLIMIT_NPROC, bounds.tasks, bounds.tasks],
 				[RLIMIT_STACK, limits.soft[RLIMIT_STACK]!, -1],
 				...(Number.isFinite(limits.soft[RLIMIT_CPU]!) ? [[RLIMIT_CPU, limits.soft[RLIMIT_CPU]!, -1] as const] : []),
 			],

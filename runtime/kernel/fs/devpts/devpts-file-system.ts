@@ -1,12 +1,12 @@
 import { DEV_PTMX } from '../../abi/device-number.js';
 import { EIO, ENOENT, ENOSPC } from '../../abi/errno.js';
 import { DT_CHR } from '../../abi/stat-constants.js';
+import { bounds } from '../../bounds.js';
 import type { Kernel } from '../../kernel.js';
 import type { Task } from '../../task/task.js';
 import { Pty, PtyMaster, type PtyPlace } from '../../tty/pty.js';
 import type { Terminal } from '../../tty/terminal.js';
 import { openTerminal } from '../../tty/terminal-description.js';
-import { MAX_TERMINALS } from '../../tty/terminals.js';
 import { Dentry } from '../../vfs/dentry.js';
 import type { DirectorySink, FileDescription } from '../../vfs/file-description.js';
 import type { Inode } from '../../vfs/inode.js';
@@ -84,7 +84,7 @@ export class DevptsFileSystem extends PseudoFileSystem implements PtyPlace {
 
 	/** The lowest number that no terminal has, or -ENOSPC. */
 	private freeIndex(): number {
-		if (this.slaves.size >= this.options.max || this.kernel.terminals.count >= MAX_TERMINALS) return -ENOSPC;
+		if (this.slaves.size >= this.options.max || this.kernel.terminals.count >= bounds.terminals) return -ENOSPC;
 		let index = 0;
 		while (this.slaves.has(index)) index++;
 		return index;

@@ -69,7 +69,7 @@ export class PosixQueue extends Inode {
 
 	/** Counts bytes in (or out, negative). */
 	private reserve(bytes: number): void {
-		this.account.queueBytes += bytes;
+		this.account.queueBytes.add(bytes);
 		this.fs.reservedBytes += bytes;
 	}
 

@@ -1,5 +1,6 @@
 import { EMFILE, ENOENT, ENOSPC } from '../../abi/errno.js';
 import { DT_REG } from '../../abi/stat-constants.js';
+import { bounds } from '../../bounds.js';
 import { acquireAccount } from '../../ipc/user-account.js';
 import type { Task } from '../../task/task.js';
 import type { DirectorySink, FileDescription } from '../../vfs/file-description.js';
@@ -10,13 +11,10 @@ import { PosixQueue, queueBytes } from './message-queue.js';
 
 const MQUEUE_MAGIC = 0x19800202;
 /** /proc/sys/fs/mqueue. */
-export const QUEUES_MAX = 256;
 export const MSG_DEFAULT = 10;
 export const MSGSIZE_DEFAULT = 8192;
 /** Bytes that queues of one user may count, when the limit of no process is at hand. */
 const DEFAULT_QUEUE_BYTES = 819200;
-/** Bytes that all queues may hold, whoever's they are. */
-const MAX_BYTES = 64 << 20;
 
 /** The POSIX queues of an IPC namespace: what mq_open(3) names, and what a mount of type mqueue lists. */
 export class MqueueFileSystem extends PseudoFileSystem {
@@ -53,9 +51,9 @@ class QueueDirectory extends PseudoDirectory {
 		limitBytes: number,
 	): PosixQueue | number {
 		const bytes = queueBytes(maxMessages, messageBytes);
-		if (this.queues.size >= QUEUES_MAX || this.fs.reservedBytes + bytes > MAX_BYTES) return -ENOSPC;
+		if (this.queues.size >= bounds.posixQueues || this.fs.reservedBytes + bytes > bounds.posixQueueBytes) return -ENOSPC;
 		const account = acquireAccount(uid);
-		if (account.queueBytes + bytes > limitBytes) {
+		if (account.queueBytes.count + bytes > limitBytes) {
 			account.release();
 			return -EMFILE;
 		}

@@ -2,11 +2,12 @@ import t from 'tap';
 import { EAGAIN, EMFILE, EMSGSIZE, ENOENT, ENOSPC, ETIMEDOUT } from '../../abi/errno.js';
 import { O_NONBLOCK, O_RDWR } from '../../abi/fcntl.js';
 import { POLLIN, POLLOUT } from '../../abi/poll-constants.js';
+import { bounds } from '../../bounds.js';
 import { TestProcess } from '../../ipc/testing.js';
 import { BLOCKED } from '../../task/blocked.js';
 import { anonymousPath } from '../../vfs/anonymous-path.js';
 import type { PosixQueue } from './message-queue.js';
-import { MqueueFileSystem, QUEUES_MAX } from './mqueue-file-system.js';
+import { MqueueFileSystem } from './mqueue-file-system.js';
 import { QueueDescription } from './queue-description.js';
 
 function make(fs: MqueueFileSystem, name: string, maxMessages = 3, messageBytes = 16): PosixQueue {
@@ -57,9 +58,9 @@ t.test('queues, and what they may hold, are bounded and given back', async (t) =
 	const fs = new MqueueFileSystem();
 	t.equal(fs.root.make('big', 0o600, 5, 5, 100, 8192, 819200), -EMFILE, 'the user’s limit');
 	t.equal(fs.root.make('huge', 0o600, 5, 5, 65536, 16 << 20, Number.POSITIVE_INFINITY), -ENOSPC, 'everybody’s limit');
-	for (let i = 0; i < QUEUES_MAX; i++) make(fs, `${i}`);
+	for (let i = 0; i < bounds.posixQueues; i++) make(fs, `${i}`);
 	t.equal(fs.root.make('more', 0o600, 0, 0, 1, 1, 819200), -ENOSPC);
-	for (let i = 0; i < QUEUES_MAX; i++) t.equal(fs.root.unlink(`${i}`, fs.root), 0);
+	for (let i = 0; i < bounds.posixQueues; i++) t.equal(fs.root.unlink(`${i}`, fs.root), 0);
 	t.equal(fs.root.unlink('0', fs.root), -ENOENT);
 	t.equal(fs.reservedBytes, 0);
 });

@@ -4,18 +4,22 @@ import { ENFILE, EPERM } from '../../abi/errno.js';
 import { F_SEAL_EXEC, MFD_NOEXEC_SEAL, O_LARGEFILE, O_RDWR } from '../../abi/fcntl.js';
 import { PAGE_SIZE } from '../../abi/limits.js';
 import { S_IFREG } from '../../abi/stat-constants.js';
+import { bounds } from '../../bounds.js';
 import { anonymousPath } from '../../vfs/anonymous-path.js';
 import { sharedStat } from '../../vfs/stat.js';
 import { TmpFile } from './tmp-file.js';
 import { TmpFileSystem } from './tmp-file-system.js';
 import { TmpRegular } from './tmp-regular.js';
 
-/** Memory files of a pod at most. */
-const MAX_FILES = 4096;
 const X_BITS = 0o111;
 
 /** Where they live (Linux: shm_mnt): mounted nowhere. What is written through calls is bounded; what is written through mappings is the pod's memory. */
-const memoryFileSystem = new TmpFileSystem({ sizeBytes: totalmem() / 2, inodes: MAX_FILES + 1, mode: 0o755, uid: 0, gid: 0 });
+let memoryFileSystem: TmpFileSystem | null = null;
+
+function theFileSystem(): TmpFileSystem {
+	memoryFileSystem ??= new TmpFileSystem({ sizeBytes: totalmem() / 2, inodes: bounds.memoryFiles + 1, mode: 0o755, uid: 0, gid: 0 });
+	return memoryFileSystem;
+}
 
 /**
  * A file of memfd_create(2), or a System V segment: a file of a tmpfs that never had a name, in a memory file of the host's from its start on. Seals are the
@@ -29,13 +33,13 @@ export class MemoryFile extends TmpRegular {
 		private readonly name: string,
 		private readonly memfdFlags: number,
 	) {
-		super(memoryFileSystem, mode, uid, gid);
+		super(theFileSystem(), mode, uid, gid);
 		this.nlink = 0;
 	}
 
 	/** A new one, empty and not open; `release` it if it stays so. -errno: ENFILE (too many), and the host's. `memfdFlags` are MFD_*. */
 	static create(name: string, memfdFlags: number, mode: number, uid: number, gid: number): MemoryFile | number {
-		if (!memoryFileSystem.reserveInode()) return -ENFILE;
+		if (!theFileSystem().reserveInode()) return -ENFILE;
 		const file = new MemoryFile(S_IFREG | mode, uid, gid, name, memfdFlags);
 		const fd = file.memoryFd();
 		if (fd >= 0) return file;

@@ -1,12 +1,11 @@
 import { EINVAL } from '../../abi/errno.js';
 import { PAGE_SIZE } from '../../abi/limits.js';
 import { S_IFDIR } from '../../abi/stat-constants.js';
+import { bounds } from '../../bounds.js';
 import { FileSystem } from '../../vfs/inode.js';
 import { TmpDirectory } from './tmp-directory.js';
 
 const TMPFS_MAGIC = 0x01021994;
-/** Bytes of extended attributes per file system. */
-const MAX_XATTR_BYTES = 16 << 20;
 
 export interface TmpFileSystemOptions {
 	/** Bytes that files may take, counted by pages; `Infinity` for no bound but the pod's memory. */
@@ -82,7 +81,7 @@ export class TmpFileSystem extends FileSystem {
 
 	/** Counts bytes of extended attributes in or out; false, and nothing counted, when they are too many (ENOSPC). */
 	chargeXattr(bytes: number): boolean {
-		if (bytes > 0 && Math.max(this.xattrBytes, this.pool.xattrBytes) + bytes > MAX_XATTR_BYTES) return false;
+		if (bytes > 0 && Math.max(this.xattrBytes, this.pool.xattrBytes) + bytes > bounds.tmpfsXattrBytes) return false;
 		this.xattrBytes += bytes;
 		this.pool.xattrBytes += bytes;
 		return true;

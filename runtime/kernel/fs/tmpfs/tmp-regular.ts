@@ -11,6 +11,7 @@ import {
 	SEEK_HOLE,
 } from '../../abi/fcntl.js';
 import { PAGE_SIZE } from '../../abi/limits.js';
+import { bounds } from '../../bounds.js';
 import type { IoVector } from '../../trap/guest-memory.js';
 import type { FileDescription } from '../../vfs/file-description.js';
 import type { Path } from '../../vfs/path.js';
@@ -25,10 +26,8 @@ import { TmpInode } from './tmp-inode.js';
 export const MAX_FILE_BYTES = 2 ** 52;
 /** Files up to here lie in this process's own memory until they are mapped: a host descriptor for each small file would be too many. */
 const MAX_INLINE_BYTES = 16384;
-/** Memory files per sandbox: each is a host descriptor. */
-const MAX_MEMORY_FILES = 4096;
 
-/** Memory files in use, over all tmpfs. */
+/** Memory files in use, over all tmpfs: each is a host descriptor. */
 let memoryFiles = 0;
 
 const pagesOf = (bytes: number) => Math.ceil(bytes / PAGE_SIZE);
@@ -208,7 +207,7 @@ export class TmpRegular extends TmpInode {
 	/** Moves the contents to a memory file, if they aren't in one. Errors: ENOSPC (no more of them), and the host's. */
 	private materialize(): number {
 		if (this.fd >= 0) return 0;
-		if (memoryFiles >= MAX_MEMORY_FILES) return -ENOSPC;
+		if (memoryFiles >= bounds.tmpfsLargeFiles) return -ENOSPC;
 		const fd = this.createMemory();
 		if (fd < 0) return fd;
 		const written = Math.min(this.size, this.densePages * PAGE_SIZE);

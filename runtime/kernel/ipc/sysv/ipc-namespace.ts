@@ -1,25 +1,20 @@
+import { bounds } from '../../bounds.js';
 import { MqueueFileSystem } from '../../fs/mqueue/mqueue-file-system.js';
 import type { ThreadGroup } from '../../task/thread-group.js';
 import { IpcTable } from './ipc-table.js';
 import type { MessageQueue } from './message-queue.js';
 import { type SemaphoreSet, UndoAccount } from './semaphore-set.js';
-import { SHMMNI, type SharedMemory } from './shared-memory.js';
+import type { SharedMemory } from './shared-memory.js';
 
-/** Sets and queues at most (SEMMNI, MSGMNI). */
-export const SEMMNI = 32000;
-export const MSGMNI = 32000;
-/** Semaphores of one set, of all sets, and operations of one call (SEMMSL, SEMMNS, SEMOPM). */
+/** Semaphores of one set, and operations of one call (SEMMSL, SEMOPM). */
 export const SEMMSL = 32000;
-export const SEMMNS = 1 << 20;
 export const SEMOPM = 500;
-/** Bytes of all messages: a queue by itself may be as long as its owner likes. */
-export const MAX_MESSAGE_BYTES = 64 << 20;
 
 /** What sysvipc(7) calls an IPC namespace: System V objects that the processes of a container share. */
 export class IpcNamespace {
-	readonly semaphores = new IpcTable<SemaphoreSet>(SEMMNI);
-	readonly queues = new IpcTable<MessageQueue>(MSGMNI);
-	readonly segments = new IpcTable<SharedMemory>(SHMMNI);
+	readonly semaphores = new IpcTable<SemaphoreSet>(bounds.semaphoreSets);
+	readonly queues = new IpcTable<MessageQueue>(bounds.messageQueues);
+	readonly segments = new IpcTable<SharedMemory>(bounds.sharedSegments);
 	readonly posixQueues = new MqueueFileSystem();
 	readonly undo = new UndoAccount();
 	/** Semaphores of all sets. */

@@ -6,8 +6,6 @@ import type { Credentials } from '../../task/credentials.js';
 import { scratchView } from '../../trap/guest-memory.js';
 import { IPC_PERM_BYTES, IpcObject, put64 } from './ipc-object.js';
 
-/** /proc/sys/kernel/shmmni: segments at most. */
-export const SHMMNI = 4096;
 /** shmmax and shmall: bytes of one segment, pages of all. Pages that nobody has touched cost nothing; the others are the pod's memory. */
 export const SHMMAX = 2 ** 46;
 export const SHMALL = 2 ** 34;

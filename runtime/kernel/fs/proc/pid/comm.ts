@@ -1,4 +1,5 @@
 import { EINVAL, ESRCH } from '../../../abi/errno.js';
+import { bounds } from '../../../bounds.js';
 import type { Task } from '../../../task/task.js';
 import type { ProcessTarget } from './process-target.js';
 
@@ -16,8 +17,6 @@ interface GivenName {
  * tid.
  */
 const givenNames = new WeakMap<object, Map<number, GivenName>>();
-/** Threads of one process that have a written name at most; the oldest goes. */
-const MAX_NAMES = 4096;
 
 /** A thread's name, given what the host calls it. */
 export function commText(target: ProcessTarget, hostName: string): string {
@@ -48,7 +47,7 @@ export function writeComm(writer: Task, target: ProcessTarget, text: string): nu
 		names = new Map();
 		givenNames.set(target.group, names);
 	}
-	if (names.size >= MAX_NAMES) {
+	if (names.size >= bounds.threadNames) {
 		for (const oldest of names.keys()) {
 			names.delete(oldest);
 			break;

@@ -1,23 +1,24 @@
 import { CAP_LAST } from '../../../abi/capability-sets.js';
 import { NGROUPS_MAX } from '../../../abi/limits.js';
 import { UTS_MACHINE, UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../../../abi/uts.js';
-import { MSGMNI, SEMMNI, SEMMNS, SEMMSL, SEMOPM } from '../../../ipc/sysv/ipc-namespace.js';
+import { bounds } from '../../../bounds.js';
+import { SEMMSL, SEMOPM } from '../../../ipc/sysv/ipc-namespace.js';
 import { MSGMAX, MSGMNB } from '../../../ipc/sysv/message-queue.js';
-import { SHMALL, SHMMAX, SHMMNI } from '../../../ipc/sysv/shared-memory.js';
+import { SHMALL, SHMMAX } from '../../../ipc/sysv/shared-memory.js';
 import { ProcDirectory } from '../proc-directory.js';
 import type { ProcFileSystem } from '../proc-file-system.js';
 import { randomDirectory } from './random.js';
 import { SysctlFile } from './sysctl-file.js';
 
 /** Linux's defaults, proc_sys_kernel(5), but for what is bounded more narrowly here. */
-const CONSTANTS: Readonly<Record<string, string | number>> = {
+const constants = (): Readonly<Record<string, string | number>> => ({
 	core_pattern: 'core',
 	core_uses_pid: 0,
 	dmesg_restrict: 1,
 	kptr_restrict: 1,
 	msgmax: MSGMAX,
 	msgmnb: MSGMNB,
-	msgmni: MSGMNI,
+	msgmni: bounds.messageQueues,
 	overflowgid: 65534,
 	overflowuid: 65534,
 	panic: 0,
@@ -26,15 +27,15 @@ const CONSTANTS: Readonly<Record<string, string | number>> = {
 	randomize_va_space: 2,
 	sched_rt_period_us: 1000000,
 	sched_rt_runtime_us: 950000,
-	sem: `${SEMMSL}\t${SEMMNS}\t${SEMOPM}\t${SEMMNI}`,
+	sem: `${SEMMSL}\t${bounds.semaphores}\t${SEMOPM}\t${bounds.semaphoreSets}`,
 	shmall: SHMALL,
 	shmmax: SHMMAX,
-	shmmni: SHMMNI,
+	shmmni: bounds.sharedSegments,
 	sysctl_writes_strict: 1,
 	tainted: 0,
-	'threads-max': 124000,
+	'threads-max': bounds.tasks,
 	unprivileged_bpf_disabled: 2,
-};
+});
 /** Those that nobody writes, whoever he is. */
 const READ_ONLY: Readonly<Record<string, string | number>> = {
 	arch: UTS_MACHINE,
@@ -49,7 +50,7 @@ const READ_ONLY: Readonly<Record<string, string | number>> = {
 export function kernelDirectory(fs: ProcFileSystem): ProcDirectory {
 	const directory = new ProcDirectory(fs);
 	const { container } = fs;
-	for (const [name, value] of Object.entries(CONSTANTS)) directory.add(name, new SysctlFile(fs, () => `${value}\n`));
+	for (const [name, value] of Object.entries(constants())) directory.add(name, new SysctlFile(fs, () => `${value}\n`));
 	for (const [name, value] of Object.entries(READ_ONLY)) directory.add(name, new SysctlFile(fs, () => `${value}\n`, 0o444));
 	directory.add('hostname', new SysctlFile(fs, () => `${container.uts.hostname}\n`));
 	directory.add('domainname', new SysctlFile(fs, () => `${container.uts.domainname}\n`));

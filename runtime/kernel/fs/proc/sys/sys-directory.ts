@@ -1,3 +1,4 @@
+import { bounds } from '../../../bounds.js';
 import { MOUNT_MAX } from '../../../vfs/mount.js';
 import { ProcDirectory } from '../proc-directory.js';
 import type { ProcFileSystem } from '../proc-file-system.js';
@@ -21,11 +22,11 @@ const VM: Values = {
 };
 
 /** proc_sys_fs(5). */
-const FS: Values = {
-	'aio-max-nr': 65536,
+const fsValues = (): Values => ({
+	'aio-max-nr': bounds.aioEvents,
 	'aio-nr': 0,
-	'file-max': 1048576,
-	'file-nr': '0\t0\t1048576',
+	'file-max': bounds.descriptors,
+	'file-nr': `0\t0\t${bounds.descriptors}`,
 	'lease-break-time': 45,
 	'mount-max': MOUNT_MAX,
 	nr_open: 1048576,
@@ -33,16 +34,26 @@ const FS: Values = {
 	overflowuid: 65534,
 	'pipe-max-size': 1048576,
 	'pipe-user-pages-hard': 0,
-	'pipe-user-pages-soft': 16384,
+	'pipe-user-pages-soft': bounds.pipePagesPerUser,
 	protected_fifos: 1,
 	protected_hardlinks: 1,
 	protected_regular: 1,
 	protected_symlinks: 1,
 	suid_dumpable: 0,
-};
-const EPOLL: Values = { max_user_watches: 1048576 };
-const INOTIFY: Values = { max_queued_events: 16384, max_user_instances: 128, max_user_watches: 65536 };
-const MQUEUE: Values = { msg_default: 10, msg_max: 10, msgsize_default: 8192, msgsize_max: 8192, queues_max: 256 };
+});
+const epollValues = (): Values => ({ max_user_watches: bounds.epollWatchesPerUser });
+const inotifyValues = (): Values => ({
+	max_queued_events: bounds.inotifyEventsPerQueue,
+	max_user_instances: bounds.inotifyInstancesPerUser,
+	max_user_watches: bounds.inotifyWatchesPerUser,
+});
+const mqueueValues = (): Values => ({
+	msg_default: 10,
+	msg_max: 10,
+	msgsize_default: 8192,
+	msgsize_max: 8192,
+	queues_max: bounds.posixQueues,
+});
 
 /** proc_sys_net(5), socket(7), ip(7). */
 const NET_CORE: Values = { rmem_default: 212992, rmem_max: 212992, somaxconn: 4096, wmem_default: 212992, wmem_max: 212992 };
@@ -69,10 +80,10 @@ function constants(fs: ProcFileSystem, values: Values): ProcDirectory {
 
 /** /proc/sys, proc_sys(5): what the guest kernel's limits are, fixed. */
 export function sysDirectory(fs: ProcFileSystem): ProcDirectory {
-	const fsDirectory = constants(fs, FS)
-		.add('epoll', constants(fs, EPOLL))
-		.add('inotify', constants(fs, INOTIFY))
-		.add('mqueue', constants(fs, MQUEUE));
+	const fsDirectory = constants(fs, fsValues())
+		.add('epoll', constants(fs, epollValues()))
+		.add('inotify', constants(fs, inotifyValues()))
+		.add('mqueue', constants(fs, mqueueValues()));
 	const net = new ProcDirectory(fs)
 		.add('core', constants(fs, NET_CORE))
 		.add('ipv4', constants(fs, NET_IPV4))
