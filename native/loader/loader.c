@@ -50,6 +50,7 @@ struct start {
 
 // The gate. Kept to fixed bytes: the address after its `syscall` is a constant of the filter (ISOPOD_GATE_IP).
 u64 isopod_gate_mmap(u64 address, u64 length, u64 prot, u64 flags, u64 fd, u64 offset);
+#ifndef ISOPOD_FUZZ  // A fuzz target has no process to start, and calls of its own.
 __asm__(
     ".pushsection .gate, \"ax\", @progbits\n"
     ".globl isopod_gate_mmap, isopod_gate_ip\n"
@@ -113,13 +114,17 @@ static u64 call6(u64 number, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f) {
   return result;
 }
 
+#endif  // ISOPOD_FUZZ
+
 static int failed(u64 result) { return result > -4096UL; }
 
 // Past the point of no return Linux ends a program that can't be loaded with a SIGSEGV that nothing can catch or ignore
 // (force_fatal_sig in fs/exec.c). A fault of our own does exactly that and asks nobody.
+#ifndef ISOPOD_FUZZ
 __attribute__((noreturn)) static void die(void) {
   for (;;) __asm__ volatile("hlt");
 }
+#endif
 
 static void fill_zero(u64 address, u64 length) {
   __asm__ volatile("rep stosb" : "+D"(address), "+c"(length) : "a"(0) : "memory");

@@ -1,13 +1,11 @@
 // A fuzz target for the filter compiler. Any words give an error or a program that the kernel's own rules would take:
 // every jump lands inside, and every path ends in a return.
-//
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined filter.cc filter-fuzz.cc -o filter-fuzz &&
-//   ./filter-fuzz
+
+#include "../addon/filter.h"
 
 #include <cstdlib>
 #include <cstring>
-
-#include "filter.h"
+#include <vector>
 
 namespace {
 
