@@ -294,7 +294,8 @@ function rename(task: Task, oldDirfd: number, oldAddress: number, newDirfd: numb
 	const replaced = to.entry?.inode ?? null;
 	if (replaced !== null && (flags & RENAME_NOREPLACE) !== 0) return -EEXIST;
 	if (replaced === null && isExchange) return -ENOENT;
-	if (!inode.isDirectory && (from.hasTrailingSlash || (to.hasTrailingSlash && !(isExchange && replaced!.isDirectory)))) return -ENOTDIR;
+	if (isExchange && to.hasTrailingSlash && !replaced!.isDirectory) return -ENOTDIR;
+	if (!inode.isDirectory && (from.hasTrailingSlash || (to.hasTrailingSlash && !isExchange))) return -ENOTDIR;
 	if (replaced === inode) return 0;
 	const fromDentry = from.entry!;
 	const newParent = to.directory.dentry;

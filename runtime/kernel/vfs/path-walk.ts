@@ -142,9 +142,10 @@ export class PathWalk {
 			this.dentry = this.mount.mountpoint!;
 			this.mount = parent;
 		}
+		const { root } = this.mount;
 		const parent = this.dentry.parent ?? this.dentry;
-		// A directory that was moved out of the part of the tree that is mounted has no way up (Linux: path_connected).
-		if (this.mount.root.parent !== null && !this.mount.root.isAncestorOf(parent)) return -ENOENT;
+		// Moved out of the part of the tree that is mounted here, by another mount of it (fs/namei.c, path_connected).
+		if (root.parent !== null && !root.isAncestorOf(parent)) return -ENOENT;
 		this.dentry = parent;
 		return this.dentry.mountCount > 0 ? this.down() : 0;
 	}
