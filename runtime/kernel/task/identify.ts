@@ -51,6 +51,7 @@ export function registerGroup(kernel: Kernel, pid: number): ThreadGroup | null {
 	const group = createGroup(kernel, pid, cookie, fork.inheritance);
 	group.tasks.get(pid)!.memoryPolicy = fork.parent.memoryPolicy;
 	watcher.tell(group);
+	kernel.dispatcher.forked(fork.parent, pid);
 	return group;
 }
 

@@ -105,6 +105,11 @@ export class Dispatcher {
 		});
 	}
 
+	/** A fork that the host was let do has made the process `pid`. */
+	forked(parent: Task, pid: number): void {
+		this.tracer?.exit(parent, '', parent.group.container.insideId(pid));
+	}
+
 	endTrace(sink: TraceSink): void {
 		this.tracer?.remove(sink);
 		if (!this.tracer?.isIdle) return;

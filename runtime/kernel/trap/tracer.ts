@@ -1,5 +1,5 @@
 import { native } from '../../native.js';
-import { ANSWERED, BLOCKED } from '../task/blocked.js';
+import { ANSWERED, BLOCKED, CONTINUE } from '../task/blocked.js';
 import type { Task } from '../task/task.js';
 import { callStrings, callText, resultText } from './call-text.js';
 
@@ -20,7 +20,13 @@ export interface TraceSink {
 	line(text: string): void;
 }
 
+/** What the loader of a new program asks first. */
+const PLAN = 'isopod_plan';
+/** Calls that the host ends, and whose end is seen all the same: by the child's first call, by the loader's. */
+const SEEN_LATER: ReadonlySet<string> = new Set(['fork', 'vfork', 'clone', 'execve', 'execveat']);
+
 interface Call {
+	readonly name: string;
 	readonly text: string;
 	readonly pid: number;
 	readonly startNs: number;
@@ -47,8 +53,7 @@ export class Tracer {
 
 	/** A call begins: its arguments are read now, as an exec leaves nothing of them. */
 	enter(task: Task, name: string): void {
-		// The call before was interrupted under a mask of its own, or its thread lost it.
-		if (this.calls.has(task)) this.exit(task, '', ANSWERED);
+		if (this.calls.has(task)) this.exitBefore(task, name);
 		const { container } = task.group;
 		const mayWant = this.sinks.some(
 			({ filter }) => filter.containerId === container.id && (filter.calls.size === 0 || filter.calls.has(name)),
@@ -57,12 +62,12 @@ export class Tracer {
 		const pid = container.insideId(task.group.pid);
 		const text = callText(task, name);
 		const sinks = this.sinks.filter(({ filter }) => wants(filter, container.id, name, pid));
-		if (sinks.length > 0) this.calls.set(task, { text, pid, startNs: native.monotonicNs(), sinks });
+		if (sinks.length > 0) this.calls.set(task, { name, text, pid, startNs: native.monotonicNs(), sinks });
 	}
 
 	/** A call has ended with `result`, or goes its own way. */
 	exit(task: Task, name: string, result: number): void {
-		if (result === BLOCKED) return;
+		if (result === BLOCKED || (result === CONTINUE && SEEN_LATER.has(name))) return;
 		const call = this.calls.get(task);
 		if (call === undefined) return;
 		this.calls.delete(task);
@@ -70,6 +75,17 @@ export class Tracer {
 		// What the host, or a lend, answers does not come by here.
 		const shown = result <= ANSWERED ? '?' : resultText(name, result);
 		for (const sink of call.sinks) sink.line(`[pid ${call.pid}] ${call.text} = ${shown} <${seconds}>`);
+	}
+
+	/** The thread's call before `next` is over: it was interrupted under a mask of its own, or its thread lost it, or the host has ended it. */
+	private exitBefore(task: Task, next: string): void {
+		const { name } = this.calls.get(task)!;
+		if (SEEN_LATER.has(name)) {
+			// A child that has not called yet is looked for now.
+			task.kernel.forks.settle();
+			if (!this.calls.has(task)) return;
+		}
+		this.exit(task, name, next === PLAN && name.startsWith('exec') ? 0 : ANSWERED);
 	}
 }
 
