@@ -32,6 +32,9 @@ const BOUNDS: Partial<Record<Bound, number>> = {
 	posixQueues: 5,
 	aioEvents: 100,
 	aioContexts: 10,
+	posixTimers: 20,
+	filterInstructions: 100,
+	memoryPolicyRanges: 10,
 };
 
 const ENDS: Readonly<Record<string, string>> = {
@@ -64,6 +67,9 @@ const ENDS: Readonly<Record<string, string>> = {
 	posix_queues: 'ENOSPC',
 	aio_events: 'EAGAIN',
 	aio_contexts: 'EAGAIN',
+	posix_timers: 'EAGAIN',
+	filters: 'ENOMEM',
+	policy_ranges: 'ENOMEM',
 	cached_names: 'found',
 };
 

@@ -59,6 +59,15 @@ export const bounds = {
 	/** AIO: events and contexts of one process. EAGAIN. */
 	aioEvents: 65536,
 	aioContexts: 1024,
+	/** Timers of timer_create(2) of a container. EAGAIN. */
+	posixTimers: 4096,
+	/**
+	 * Instructions of guests' seccomp filters. The host compiles each filter to code of which the whole machine may have so much (bpf_jit_limit, 252 MiB by
+	 * default), and memory limits don't count it. ENOMEM.
+	 */
+	filterInstructions: 1 << 17,
+	/** Address ranges of one process with a memory policy of their own. ENOMEM. */
+	memoryPolicyRanges: 4096,
 	/** Real-time signals that signalfds keep of one process; more go to the host, whose bound is RLIMIT_SIGPENDING. */
 	keptSignals: 1024,
 	/** Names of mapped files, of programs that are executed natively, of threads: the oldest go. No error. */

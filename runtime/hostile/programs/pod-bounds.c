@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <linux/filter.h>
+#include <linux/mempolicy.h>
+#include <linux/seccomp.h>
 #include <mqueue.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,6 +21,7 @@
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -25,6 +29,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 // More than any bound that is looked for.
@@ -304,6 +309,28 @@ static const char* aio_contexts(void) {
   return ending();
 }
 
+static const char* posix_timers(void) {
+  timer_t timer;
+  UNTIL(timer_create(CLOCK_MONOTONIC, NULL, &timer));
+  return ending();
+}
+
+static const char* filters(void) {
+  struct sock_filter allow[] = {{BPF_LD | BPF_W | BPF_ABS, 0, 0, 0}, {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
+  const struct sock_fprog program = {2, allow};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  UNTIL(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+  return ending();
+}
+
+static const char* policy_ranges(void) {
+  const size_t page = 4096;
+  char* memory = mmap(NULL, 2 * kMost * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const unsigned long node = 1;
+  UNTIL(syscall(SYS_mbind, memory + 2 * made * page, page, MPOL_BIND, &node, 8L, 0L));
+  return ending();
+}
+
 static const char* cached_names(void) {
   // Forgotten names are found again, those of open files and of the working directory among them.
   mkdir("/bin/names", 0700);
@@ -353,6 +380,9 @@ static const struct {
     KIND(posix_queues),
     KIND(aio_events),
     KIND(aio_contexts),
+    KIND(posix_timers),
+    KIND(filters),
+    KIND(policy_ranges),
     KIND(cached_names),
 };
 

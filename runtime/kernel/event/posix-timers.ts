@@ -1,11 +1,10 @@
 import { EAGAIN } from '../abi/errno.js';
 import { RLIMIT_SIGPENDING } from '../abi/resource.js';
+import { bounds } from '../bounds.js';
 import type { ThreadGroup } from '../task/thread-group.js';
 import { PosixTimer, type TimerEvent } from './posix-timer.js';
 import type { TimerClock } from './timer-clock.js';
 
-/** Timers of a container at most, whatever its limits. */
-const MAX_TIMERS = 4096;
 const INT_MAX = 0x7fff_ffff;
 
 /** The POSIX timers of a process, timer_create(2). */
@@ -15,10 +14,10 @@ export class PosixTimers {
 
 	constructor(private readonly group: ThreadGroup) {}
 
-	/** A new timer; `event` gets its id. Errors: EAGAIN, at RLIMIT_SIGPENDING timers of the container or at `MAX_TIMERS`. */
+	/** A new timer; `event` gets its id. Errors: EAGAIN, at RLIMIT_SIGPENDING timers of the container or at the bound. */
 	create(clockId: number, clock: TimerClock, event: (id: number) => TimerEvent): PosixTimer | number {
 		const { container, limits } = this.group;
-		if (container.posixTimerCount >= Math.min(MAX_TIMERS, limits.soft[RLIMIT_SIGPENDING]!)) return -EAGAIN;
+		if (container.posixTimerCount >= Math.min(bounds.posixTimers, limits.soft[RLIMIT_SIGPENDING]!)) return -EAGAIN;
 		while (this.timers.has(this.nextId)) this.nextId = (this.nextId + 1) & INT_MAX;
 		const timer = new PosixTimer(this.group, this.nextId, clockId, clock, event(this.nextId));
 		this.nextId = (this.nextId + 1) & INT_MAX;

@@ -1,6 +1,7 @@
 import t from 'tap';
+import { bounds } from '../bounds.js';
 import type { Kernel } from '../kernel.js';
-import { FilterHold, MAX_FILTER_INSTRUCTIONS } from './filter-hold.js';
+import { FilterHold } from './filter-hold.js';
 
 t.test('a filter counts once as long as any process has it', async (t) => {
 	const kernel = { filterInstructions: 0 } as Kernel;
@@ -20,7 +21,7 @@ t.test('a filter counts once as long as any process has it', async (t) => {
 t.test('there is a bound', async (t) => {
 	const kernel = { filterInstructions: 0 } as Kernel;
 	const hold = new FilterHold(kernel);
-	t.ok(hold.add(MAX_FILTER_INSTRUCTIONS));
+	t.ok(hold.add(bounds.filterInstructions));
 	t.notOk(hold.add(1));
 	hold.release();
 	t.ok(hold.add(1));

@@ -1,10 +1,5 @@
+import { bounds } from '../bounds.js';
 import type { Kernel } from '../kernel.js';
-
-/**
- * Instructions of guests' seccomp filters in one sandbox at most. The host compiles each filter to code of which the whole machine may have so much
- * (bpf_jit_limit, 252 MiB by default), and memory limits don't count it.
- */
-export const MAX_FILTER_INSTRUCTIONS = 1 << 17;
 
 /** One installed filter: it exists as long as a process has it. */
 interface InstalledFilter {
@@ -20,7 +15,7 @@ export class FilterHold {
 
 	/** Counts one more of `instructions`: false, if that is too much. */
 	add(instructions: number): boolean {
-		if (this.kernel.filterInstructions + instructions > MAX_FILTER_INSTRUCTIONS) return false;
+		if (this.kernel.filterInstructions + instructions > bounds.filterInstructions) return false;
 		this.kernel.filterInstructions += instructions;
 		this.filters.push({ instructions, holders: 1 });
 		return true;

@@ -1,4 +1,5 @@
 import { ENOMEM } from '../abi/errno.js';
+import { bounds } from '../bounds.js';
 
 /** Where memory comes from (Linux: struct mempolicy). There is one node, so it changes nothing but what get_mempolicy(2) answers. */
 export interface MemoryPolicy {
@@ -15,9 +16,6 @@ interface Range {
 	readonly end: number;
 	readonly policy: MemoryPolicy;
 }
-
-/** Ranges of one process with policies of their own, at most. */
-const MAX_RANGES = 4096;
 
 /** Policies of parts of an address space, mbind(2). They stay when the memory is unmapped. */
 export class MemoryPolicies {
@@ -40,7 +38,7 @@ export class MemoryPolicies {
 			if (range.end > end) next.push({ ...range, start: end });
 		}
 		if (policy !== null) next.push({ start, end, policy });
-		if (next.length > MAX_RANGES) return -ENOMEM;
+		if (next.length > bounds.memoryPolicyRanges) return -ENOMEM;
 		this.ranges = next;
 		return 0;
 	}

@@ -119,7 +119,7 @@ export class Containers {
 		const trees = fds.splice(0);
 		let container: Container | null = null;
 		try {
-			if (this.prepared.size === 0) setBounds(config.annotations);
+			if (this.first === null) setBounds(config.annotations);
 			const filter = this.filterFor(config);
 			if (this.prepared.has(id)) throw new SetupError(`container ${JSON.stringify(id)} is there already`);
 			const pids = pidsOf === '' ? null : this.get(pidsOf);
