@@ -41,9 +41,43 @@ const STRESSORS: Readonly<Record<string, readonly string[]>> = {
 	],
 	pipe: ['fifo', 'pipe', 'pipeherd', 'sendfile', 'splice', 'tee', 'vm-splice'],
 	socket: ['sock', 'sockabuse', 'sockfd', 'sockmany', 'sockpair', 'udp', 'epoll', 'netdev'],
-	signal: ['kill', 'sigabrt', 'sigchld', 'sigfd', 'signal', 'signest', 'sigpending', 'sigpipe', 'sigq', 'sigsuspend', 'sigtrap'],
-	scheduler: ['affinity', 'clone', 'daemon', 'exec', 'fork', 'futex', 'poll', 'pthread', 'sem-sysv', 'vfork', 'zombie'],
-	vm: ['madvise', 'memfd', 'mlock', 'mmap', 'mprotect', 'mremap', 'msync', 'munmap', 'shm', 'shm-sysv', 'stack', 'vm'],
+	signal: [
+		'hrtimers',
+		'itimer',
+		'kill',
+		'seccomp',
+		'sigabrt',
+		'sigchld',
+		'sigfd',
+		'signal',
+		'signest',
+		'sigpending',
+		'sigpipe',
+		'sigq',
+		'sigrt',
+		'sigsuspend',
+		'sigtrap',
+		'timer',
+	],
+	scheduler: ['affinity', 'clone', 'daemon', 'exec', 'fork', 'futex', 'kcmp', 'poll', 'pthread', 'sem-sysv', 'vfork', 'zombie'],
+	vm: [
+		'madvise',
+		'memfd',
+		'mincore',
+		'mlock',
+		'mmap',
+		'mprotect',
+		'mremap',
+		'msync',
+		'munmap',
+		'numa',
+		'remap',
+		'shm',
+		'shm-sysv',
+		'stack',
+		'vm',
+		'vm-rw',
+	],
 };
 
 /** What the sandbox process holds while its guest waits. */
@@ -111,7 +145,7 @@ async function checkRounds(t: Test, marker: string, work: (round: number) => str
 }
 
 t.test('stress-ng’s stressors come to an end and leave nothing', async (t) => {
-	const seconds = 3 * factor;
+	const seconds = 2 * factor;
 	const classes = Object.entries(STRESSORS).map(([name, stressors]) => {
 		const options = stressors.map((stressor) => `--${stressor} 1`).join(' ');
 		const path = name === 'filesystem' ? '/mnt' : '/tmp';

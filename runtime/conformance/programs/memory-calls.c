@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -256,6 +257,18 @@ static void others(void) {
   for (int type = 1; type < 7; type++) printf(" %d", CALL(SYS_kcmp, getpid(), child, type, 0, 0) > 0);
   printf(" %ld %ld", CALL(SYS_kcmp, getpid(), child, 9, 0, 0), CALL(SYS_kcmp, getpid(), 1 << 21, 1, 0, 0));
   printf(" %ld\n", CALL(SYS_kcmp, getpid(), child, 0, 1, 77));
+  const int poller = epoll_create1(0);
+  struct epoll_event event = {.events = EPOLLIN};
+  epoll_ctl(poller, EPOLL_CTL_ADD, release, &event);
+  uint32_t slot[3] = {poller, release, 0};
+  printf("epoll: %ld", CALL(SYS_kcmp, getpid(), getpid(), 7, release, slot));
+  printf(" %d", CALL(SYS_kcmp, getpid(), getpid(), 7, 1, slot) > 0);
+  slot[2] = 1;
+  printf(" %ld", CALL(SYS_kcmp, getpid(), getpid(), 7, 1, slot));
+  slot[0] = release;
+  printf(" %ld", CALL(SYS_kcmp, getpid(), getpid(), 7, 1, slot));
+  slot[0] = 777;
+  printf(" %ld %ld\n", CALL(SYS_kcmp, getpid(), getpid(), 7, 1, slot), CALL(SYS_kcmp, getpid(), getpid(), 7, 1, 8));
   close(release);
   waitpid(child, NULL, 0);
   struct timex clock = {.modes = 0};

@@ -145,6 +145,13 @@ export class Epoll extends FileDescription {
 		}
 	}
 
+	/** What the item at place `index` of those registered under `fd` stands for, or null. */
+	target(fd: number, index: number): FileDescription | null {
+		let item = this.items.get(fd) ?? null;
+		for (let left = index; item !== null && left > 0; left--) item = item.nextSameFd;
+		return item?.description ?? null;
+	}
+
 	private find(fd: number, description: FileDescription): EpollItem | null {
 		let item = this.items.get(fd) ?? null;
 		while (item !== null && item.description !== description) item = item.nextSameFd;

@@ -794,7 +794,7 @@ export const SYSCALLS: readonly Syscall[] = [
 	},
 	{ number: 310, name: 'process_vm_readv', lane: 'trapped', support: 'full', handler: sysProcessVmReadv },
 	{ number: 311, name: 'process_vm_writev', lane: 'trapped', support: 'full', handler: sysProcessVmWritev },
-	{ number: 312, name: 'kcmp', lane: 'trapped', support: 'partial', note: 'what differs has no order; no epoll targets', handler: sysKcmp },
+	{ number: 312, name: 'kcmp', lane: 'trapped', support: 'partial', note: 'what differs has no order', handler: sysKcmp },
 	{ number: 313, name: 'finit_module', lane: 'trapped', support: 'none', errno: EPERM, note: 'privileged on the host' },
 	{ number: 314, name: 'sched_setattr', lane: 'continued', support: 'full', handler: sysSchedSet },
 	{ number: 315, name: 'sched_getattr', lane: 'continued', support: 'full', handler: sysHost },
