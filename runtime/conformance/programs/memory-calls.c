@@ -97,6 +97,29 @@ static void process_memory(void) {
   printf("big: %ld %d\n", moved, memcmp(from + 777, to + 99, big) == 0);
   close(release_big);
   waitpid(second, NULL, 0);
+  // More than is moved at once.
+  const size_t huge = 40 << 20;
+  char* source = mmap(NULL, huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char* copy = mmap(NULL, huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  for (size_t i = 0; i < huge / sizeof(uint64_t); i++) ((uint64_t*)source)[i] = i * 0x9e3779b97f4a7c15;
+  int release_huge;
+  const pid_t third = keep_child(&release_huge);
+  memset(source, 0, 4096);
+  struct iovec pieces[3] = {
+      {source, 1000}, {source + 1000, (30 << 20) + 1}, {source + 1001 + (30 << 20), huge - 1001 - (30 << 20)}};
+  struct iovec places[2] = {{copy, 17 << 20}, {copy + (17 << 20), huge - (17 << 20)}};
+  printf("huge: %ld", raw(process_vm_readv(third, places, 2, pieces, 3, 0)));
+  printf(" %d", memcmp(copy + 4096, source + 4096, huge - 4096) == 0 && ((uint64_t*)copy)[1] == 0x9e3779b97f4a7c15);
+  memset(source, 1, huge);
+  memset(copy, 2, huge);
+  struct iovec whole = {source, huge};
+  printf(" %ld", raw(process_vm_writev(third, &whole, 1, pieces, 3, 0)));
+  printf(" %ld", raw(process_vm_readv(third, places, 2, &whole, 1, 0)));
+  printf(" %d\n", memcmp(source, copy, huge) == 0);
+  close(release_huge);
+  waitpid(third, NULL, 0);
+  munmap(source, huge);
+  munmap(copy, huge);
   // Other users' processes.
   const pid_t other = fork();
   if (other == 0) {

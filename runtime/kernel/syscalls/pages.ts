@@ -2,7 +2,7 @@ import { CAP_SYS_NICE } from '../abi/capability-numbers.js';
 import { E2BIG, EFAULT, EINVAL, ENODEV, ENOENT, ENOMEM, EPERM, ESRCH } from '../abi/errno.js';
 import { PAGE_SIZE, TASK_SIZE } from '../abi/limits.js';
 import { hasCapability } from '../task/credentials.js';
-import { mappingAt, memoryMap } from '../task/memory-map.js';
+import { type Mapping, mappingAt, memoryMap } from '../task/memory-map.js';
 import { PageMap } from '../task/page-map.js';
 import type { Task } from '../task/task.js';
 import { isStill, traceable } from '../task/trace-access.js';
@@ -39,12 +39,13 @@ export function sysMincore(task: Task, trap: Trap): number {
 
 function findResidence(task: Task, pageMap: PageMap, start: number, pages: number, vector: number): number {
 	const mappings = memoryMap(task.group.pid, task.tid);
+	let mapping: Mapping | null = null;
 	for (let done = 0; done < pages; ) {
 		const count = Math.min(BATCH, pages - done);
 		let known = 0;
 		for (; known < count; known++) {
 			const address = start + (done + known) * PAGE_SIZE;
-			const mapping = mappingAt(mappings, address);
+			if (mapping === null || address >= mapping.end) mapping = mappingAt(mappings, address);
 			if (mapping === null) break;
 			residence[known] = mapping.isFile || pageMap.isPresent(address) ? 1 : 0;
 		}

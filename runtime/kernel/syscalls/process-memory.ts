@@ -1,5 +1,7 @@
+import { native } from '../../native.js';
 import { EFAULT, EINVAL } from '../abi/errno.js';
 import { IOV_MAX, TASK_SIZE } from '../abi/limits.js';
+import { BLOCKED } from '../task/blocked.js';
 import { RemoteMemory } from '../task/remote-memory.js';
 import type { Task } from '../task/task.js';
 import { traceable } from '../task/trace-access.js';
@@ -7,6 +9,8 @@ import { copyIn, ioVector, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
 
 const IOVEC_BYTES = 16;
+/** What one run moves. */
+const SLICE_BYTES = 16 << 20;
 const chunk = Buffer.alloc(256 << 10);
 /** The other process's ranges: address and length each. */
 const ranges = new Float64Array(2 * IOV_MAX);
@@ -46,10 +50,18 @@ function move(task: Task, trap: Trap, mover: Mover): number {
 	if (wanted <= 0) return wanted;
 	const group = traceable(task, trap.int(0));
 	if (typeof group === 'number') return group;
+	trap.deadlineNs = -1;
+	trap.hasTimedOut = false;
+	ioVector.skip(trap.progress);
+	const limit = Math.min(ioVector.length, ioVector.moved + SLICE_BYTES);
 	const memory = new RemoteMemory(group);
-	const result = moveRanges(memory, mover, count);
+	const result = moveRanges(memory, mover, count, limit);
 	memory.close();
-	return result;
+	if (result < limit || result === ioVector.length || result === wanted) return result;
+	// So long that others come first.
+	trap.progress = result;
+	task.setDeadline(native.monotonicNs());
+	return BLOCKED;
 }
 
 /** Copies the other side's ranges in: bytes in all, or -errno. */
@@ -68,11 +80,15 @@ function readRanges(task: Task, address: number, count: number): number {
 	return total;
 }
 
-function moveRanges(memory: RemoteMemory, mover: Mover, count: number): number {
-	for (let i = 0; i < count && ioVector.remaining > 0; i++) {
+/** Goes on behind the bytes that were moved before, until `limit` are: bytes in all, or -errno. */
+function moveRanges(memory: RemoteMemory, mover: Mover, count: number, limit: number): number {
+	let skipped = ioVector.moved;
+	for (let i = 0; i < count && ioVector.moved < limit; i++) {
 		const end = ranges[2 * i]! + ranges[2 * i + 1]!;
-		for (let address = ranges[2 * i]!; address < end && ioVector.remaining > 0; ) {
-			const length = Math.min(end - address, chunk.length, ioVector.remaining);
+		const start = Math.min(end, ranges[2 * i]! + skipped);
+		skipped -= start - ranges[2 * i]!;
+		for (let address = start; address < end && ioVector.moved < limit; ) {
+			const length = Math.min(end - address, chunk.length, limit - ioVector.moved);
 			const isInside = address + length <= TASK_SIZE;
 			const moved = isInside ? mover(memory, address, length) : -EFAULT;
 			if (moved < length) {
