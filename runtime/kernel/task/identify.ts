@@ -13,7 +13,7 @@ import { ThreadGroup } from './thread-group.js';
  * Who trapped? Thread ids are reused within seconds, so a number alone says nothing: every known thread and process is watched through a pidfd,
  * whose end is seen before any trap of a successor with the same number; a new process is tied to its fork by an inherited cookie.
  */
-export function identify(kernel: Kernel, tid: number, _listener: number): Task | null {
+export function identify(kernel: Kernel, tid: number): Task | null {
 	const group = registerGroup(kernel, tid);
 	if (group !== null) return addTask(kernel, group, tid);
 	// Not a leader: a thread of a known process, or of a new one whose leader has not trapped yet.

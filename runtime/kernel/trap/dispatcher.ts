@@ -149,7 +149,7 @@ export class Dispatcher {
 		const batch = this.batch;
 		const tid = batch[offset + TRAP_TID]!;
 		const listener = batch[offset + TRAP_LISTENER]!;
-		const task = this.kernel.tasks.get(tid) ?? identify(this.kernel, tid, listener);
+		const task = this.kernel.tasks.get(tid) ?? this.meet(tid, listener, batch[offset + TRAP_ID_LOW]!, batch[offset + TRAP_ID_HIGH]!);
 		if (task === null) return;
 		const trap = task.trap;
 		trap.listener = listener;
@@ -171,6 +171,11 @@ export class Dispatcher {
 		task.group.container.counts.trapped++;
 		if (trap.number >>> 0 < TABLE_SIZE) this.callCounts[trap.number]!++;
 		this.execute(task);
+	}
+
+	/** Who traps for the first time? Nobody, if it was killed since it was received: its end may be known already, and its number be another's. */
+	private meet(tid: number, listener: number, idLow: number, idHigh: number): Task | null {
+		return native.isTrapValid(listener, idLow, idHigh) < 0 ? null : identify(this.kernel, tid);
 	}
 
 	private rerun(task: Task): void {
