@@ -54,9 +54,9 @@ inline OtherResult RunOther(Tracee& tracee, const user_regs_struct& original, co
   SetCall(&other, call);
   result.error = tracee.Set(other);
   if (result.error != 0) return result;
-  result.stop = tracee.RunToSyscall();
+  result.stop = tracee.RunToSyscall(kLongPatienceNs);
   if (result.stop.error == 0 && result.stop.signal == kSyscallStop) {
-    result.stop = tracee.RunToSyscall();
+    result.stop = tracee.RunToSyscall(kLongPatienceNs);
     result.has_run = result.stop.error == 0 && result.stop.signal == kSyscallStop;
   }
   result.error = result.stop.error;

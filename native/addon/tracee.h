@@ -20,6 +20,8 @@
 namespace isopod {
 
 inline constexpr int64_t kPatienceNs = 1'000'000'000;
+// For what has to end well: a task that is let go of between calls goes on with the registers of another one.
+inline constexpr int64_t kLongPatienceNs = 30'000'000'000;
 inline constexpr uint64_t kSyscallInstructionSize = 2;
 inline constexpr int kSyscallStop = SIGTRAP | 0x80;
 
@@ -39,9 +41,9 @@ struct Stop {
 };
 
 // Waits until the task stops. An end is looked at, never collected: that belongs to whoever reaps.
-inline Stop AwaitStop(pid_t tid) {
+inline Stop AwaitStop(pid_t tid, int64_t patience_ns = kPatienceNs) {
   timespec pause = {0, 20'000};
-  for (int64_t waited_ns = 0; waited_ns < kPatienceNs; waited_ns += pause.tv_nsec) {
+  for (int64_t waited_ns = 0; waited_ns < patience_ns; waited_ns += pause.tv_nsec) {
     siginfo_t info = {};
     constexpr int kOptions = WSTOPPED | WEXITED | WNOHANG | __WALL | __WNOTHREAD;
     if (waitid(P_PID, static_cast<id_t>(tid), &info, kOptions | WNOWAIT) == -1) return {-ESRCH, 0, 0};
@@ -72,9 +74,9 @@ class Tracee {
   int Get(user_regs_struct* registers) { return Ptrace(PTRACE_GETREGS, tid_, 0, registers) == -1 ? -errno : 0; }
   int Set(const user_regs_struct& registers) { return Ptrace(PTRACE_SETREGS, tid_, 0, &registers) == -1 ? -errno : 0; }
   // Runs to the next system-call stop; another kind of stop may come before.
-  Stop RunToSyscall() {
+  Stop RunToSyscall(int64_t patience_ns = kPatienceNs) {
     if (Ptrace(PTRACE_SYSCALL, tid_, 0, nullptr) == -1) return {-errno, 0, 0};
-    return AwaitStop(tid_);
+    return AwaitStop(tid_, patience_ns);
   }
   // Lets go of a stopped task; a signal that it was stopped for is delivered.
   int Detach(int signal) {
