@@ -4,6 +4,8 @@ import { commText } from './comm.js';
 import type { ProcessTarget } from './process-target.js';
 import { guestState, stateText } from './state.js';
 
+const SECCOMP_MODE_FILTER = 2;
+
 /** /proc/PID/status, proc_pid_status(5): the host's text with the lines that are the guest kernel's own put in. */
 export function statusText(target: ProcessTarget): string | number {
 	const host = target.readHost('status');
@@ -16,15 +18,15 @@ export function statusText(target: ProcessTarget): string | number {
 		const colon = host.indexOf(':', at);
 		const name = host.slice(at, colon);
 		const value = host.slice(colon + 2, end);
-		const ours = guestValue(target, name, value);
+		const ours = guestValue(target, name, value, host);
 		if (ours !== null) out += `${name}:\t${ours}\n`;
 		at = end + 1;
 	}
 	return out;
 }
 
-/** The value of a line; null leaves it out. */
-function guestValue(target: ProcessTarget, name: string, value: string): string | number | null {
+/** The value of a line of `host`; null leaves it out. */
+function guestValue(target: ProcessTarget, name: string, value: string, host: string): string | number | null {
 	const { credentials, group } = target;
 	const { container } = target.fs;
 	switch (name) {
@@ -69,17 +71,17 @@ function guestValue(target: ProcessTarget, name: string, value: string): string 
 		case 'NoNewPrivs':
 			return credentials.noNewPrivs ? 1 : 0;
 		case 'Seccomp':
-			return ownFilters(target) > 0 ? 2 : 0;
+			return ownFilters(target, host) > 0 ? SECCOMP_MODE_FILTER : 0;
 		case 'Seccomp_filters':
-			return ownFilters(target);
+			return ownFilters(target, host);
 		default:
 			return value;
 	}
 }
 
 /** Filters that the guest has installed itself. */
-function ownFilters(target: ProcessTarget): number {
-	return Math.max(0, hostField(target.readHost('status'), 'Seccomp_filters') - target.group.container.filterCount);
+function ownFilters(target: ProcessTarget, host: string): number {
+	return Math.max(0, hostField(host, 'Seccomp_filters') - target.group.container.filterCount);
 }
 
 /** Linux's descriptor tables grow from 64 by powers of two to 256, then likewise. */
