@@ -177,9 +177,9 @@ static void cpu(clockid_t clock) {
   catch_signal(SIGPROF);
   create(clock, &event, &id);
   count = 0;
-  set(id, 0, 30, 0);
   struct timespec from, now;
   clock_gettime(clock, &from);
+  set(id, 0, 30, 0);
   usleep(100000);
   const int asleep = count;
   do {
