@@ -16,7 +16,8 @@ const tree = rootfsPath('stress');
 const MAX_GROWTH_KIB = 48 * 1024;
 
 /**
- * Stressors by what they work on. Left out: those that wait for ever without ptrace (vm-segv), that need a real device, and that take all of
+ * Stressors by what they work on. Left out: those that wait for ever without ptrace (vm-segv), that need a real device (or more descriptors
+ * than there are: timerfd), and that take all of
  * the machine's memory or 65,536 threads (mmapfork, loadavg, bigheap, brk, resources), on any Linux.
  */
 const STRESSORS: Readonly<Record<string, readonly string[]>> = {
@@ -166,7 +167,10 @@ t.test('stress-ng’s stressors come to an end and leave nothing', async (t) => 
 	);
 });
 
-/** trinity's calls per round, and its options: 64-bit calls only, for there are no others; what it can't open here it would try for ever. */
+/**
+ * trinity's calls per round, and its options: 64-bit calls only, for there are no others; counters that it can't open here it would try for ever, and its own
+ * making up of socket options ends in a fault of its own.
+ */
 const trinity = `trinity -q -a64 -C 4 -N ${1000 * factor} -l off --disable-fds=perf --disable-fds=sockets`;
 const USERS = {
 	'an unprivileged user': (seed: number) =>
