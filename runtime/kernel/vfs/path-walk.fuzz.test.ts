@@ -228,10 +228,10 @@ class Side {
 
 	constructor() {
 		const options = { sizeBytes: 1 << 20, inodes: 1000, mode: 0o755, uid: 0, gid: 0 };
-		this.namespace = new MountNamespace(new TmpFileSystem(options), 0, 'test');
+		this.namespace = MountNamespace.of(new TmpFileSystem(options), 0, 'test');
 		const { root } = this.namespace;
 		const top = new Path(root, root.root);
-		(this.task.group as { fs: FileSystemContext }).fs = new FileSystemContext(top, top, 0o022);
+		(this.task.group as { fs: FileSystemContext }).fs = new FileSystemContext(top, top, 0o022, this.namespace);
 		for (const folder of ['/m', '/n', '/d']) this.call(sysMkdir, folder, 0o755);
 		const m = this.place('/m');
 		this.namespace.attach(m.mount, m.dentry, new TmpFileSystem(options), 0, 'test');
