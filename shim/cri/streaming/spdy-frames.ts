@@ -133,6 +133,9 @@ function parseHeaders(bytes: Buffer): Map<string, string> {
 	return headers;
 }
 
+/** An empty stored block: Go's reader gives out what came before only then. */
+const SYNC_FLUSH = Buffer.from([0, 0, 0, 0xff, 0xff]);
+
 /** Writes header blocks as one zlib stream of stored blocks (RFC 1951, 3.2.4): replies have hardly any headers. */
 export class HeaderWriter {
 	private isFirst = true;
@@ -150,7 +153,7 @@ export class HeaderWriter {
 		start.writeUInt16LE(~bytes.length & 0xffff, 3);
 		const zlibHeader = this.isFirst ? Buffer.from([0x78, 0x01]) : Buffer.alloc(0);
 		this.isFirst = false;
-		return Buffer.concat([zlibHeader, start, bytes]);
+		return Buffer.concat([zlibHeader, start, bytes, SYNC_FLUSH]);
 	}
 }
 
