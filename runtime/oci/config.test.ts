@@ -102,7 +102,7 @@ const REFUSED: readonly (readonly [field: string, config: unknown])[] = [
 	['mounts[0].source', withMount({ type: 'bind', options: ['bind'] })],
 	['mounts[0].uidMappings', withMount({ uidMappings: [] })],
 	['mounts[0].gidMappings', withMount({ gidMappings: [] })],
-	...['shared', 'rslave', 'idmap', 'tmpcopyup', 'nosymfollow', 'sync', 'size=x', 'mode=9', 'uid=70000'].map(
+	...['idmap', 'ridmap', 'tmpcopyup', 'nr_inodes=x', 'sync', 'size=x', 'mode=9', 'uid=70000'].map(
 		(option) => ['mounts[0].options', withMount({ options: [option] })] as const,
 	),
 	['linux.namespaces[0].type', inLinux({ namespaces: [{ type: 'user' }] })],
@@ -117,7 +117,7 @@ const REFUSED: readonly (readonly [field: string, config: unknown])[] = [
 	['linux.sysctl.kernel.x', inLinux({ sysctl: { 'kernel.x': '1' } })],
 	['linux.seccomp.defaultAction', inLinux({ seccomp: { defaultAction: 'SCMP_ACT_NOTIFY' } })],
 	['linux.seccomp.listenerPath', inLinux({ seccomp: { defaultAction: 'SCMP_ACT_ALLOW', listenerPath: '/s' } })],
-	['linux.rootfsPropagation', inLinux({ rootfsPropagation: 'shared' })],
+	['linux.rootfsPropagation', inLinux({ rootfsPropagation: 'public' })],
 	['linux.mountLabel', inLinux({ mountLabel: 'x' })],
 	['linux.cgroupsPath', inLinux({ cgroupsPath: 5 })],
 	['linux.intelRdt', inLinux({ intelRdt: { closID: 'x' } })],

@@ -1,4 +1,6 @@
+import { totalmem } from 'node:os';
 import { isAbsolute } from 'node:path';
+import { parseTmpfsOptions } from '../kernel/fs/tmpfs/tmp-options.js';
 import { type Hooks, parseHooks } from './hooks.js';
 import { CAP_NAMES, RLIMIT_NAMES } from './names.js';
 import { NO_RESOURCES, parseResources, type Resources } from './resources.js';
@@ -8,7 +10,7 @@ import { ConfigError, Section } from './section.js';
 export { ConfigError };
 
 /** Mount flags, mount(2); the same numbers as the guest kernel's. */
-export const MOUNT_FLAGS: ReadonlyMap<string, { readonly set: number; readonly clear: number }> = new Map([
+const PLAIN_FLAGS: readonly (readonly [string, { readonly set: number; readonly clear: number }])[] = [
 	['ro', { set: 1, clear: 0 }],
 	['rw', { set: 0, clear: 1 }],
 	['nosuid', { set: 2, clear: 0 }],
@@ -26,12 +28,26 @@ export const MOUNT_FLAGS: ReadonlyMap<string, { readonly set: number; readonly c
 	['diratime', { set: 0, clear: 2048 }],
 	['norelatime', { set: 0, clear: 1 << 21 }],
 	['nostrictatime', { set: 0, clear: 0 }],
-]);
+	['nosymfollow', { set: 256, clear: 0 }],
+	['symfollow', { set: 0, clear: 256 }],
+];
+/** Each also with what is mounted below ("rro"): a tree that is bound is one mount inside, and its flags hold for all of it. */
+export const MOUNT_FLAGS: ReadonlyMap<string, { readonly set: number; readonly clear: number }> = new Map(
+	PLAIN_FLAGS.flatMap(([name, flag]) =>
+		name === 'defaults'
+			? [[name, flag]]
+			: [
+					[name, flag],
+					[`r${name}`, flag],
+				],
+	),
+);
 
 /** Options that ask for what is so anyway: the opposites of flags that are refused, and how loudly the host's kernel logs. */
-const NO_DIFFERENCE = new Set(['async', 'loud', 'silent', 'nolazytime', 'noiversion', 'nomand', 'symfollow']);
-/** How a mount propagates: a container's own mounts go nowhere. `shared` and `slave` ask for more than that and are refused. */
-const PROPAGATION = new Set(['private', 'rprivate']);
+const NO_DIFFERENCE = new Set(['async', 'loud', 'silent', 'nolazytime', 'noiversion', 'nomand']);
+/** How a mount propagates inside the container; nothing goes out to the host or comes in from it. With an "r" before it: all that is mounted below, too. */
+const PROPAGATION_TYPES = ['private', 'shared', 'slave', 'unbindable'] as const;
+export const PROPAGATION_OPTIONS: readonly string[] = PROPAGATION_TYPES.flatMap((type) => [type, `r${type}`]);
 /** Highest user and group id: each pod has this many of the host's, less one. */
 const MAX_ID = 65535;
 /** Rows and columns: struct winsize has 16 bits for each. */
@@ -67,6 +83,12 @@ export interface ProcessConfig {
 	readonly oomScoreAdj: number | null;
 }
 
+/** A change of how a mount propagates, mount_namespaces(7). */
+export interface PropagationConfig {
+	readonly type: (typeof PROPAGATION_TYPES)[number];
+	readonly isRecursive: boolean;
+}
+
 export interface MountConfig {
 	readonly destination: string;
 	readonly type: 'proc' | 'tmpfs' | 'sysfs' | 'devpts' | 'mqueue' | 'cgroup' | 'bind';
@@ -74,14 +96,17 @@ export interface MountConfig {
 	/** MS_* bits. */
 	readonly flags: number;
 	readonly isRecursive: boolean;
-	/** tmpfs: size in bytes, mode, owner. devpts: mode and owner of terminals, -1 for who opens them. */
+	/** tmpfs: size in bytes and number of files (Infinity: no bound; null: not said), mode, owner. devpts: mode and owner of terminals, -1 for who opens them. */
 	readonly sizeBytes: number | null;
+	readonly inodes: number | null;
 	readonly mode: number | null;
 	readonly uid: number;
 	readonly gid: number;
 	/** devpts: permission bits of ptmx, and how many terminals there may be; null: as many as there can be. */
 	readonly ptmxMode: number;
 	readonly max: number | null;
+	/** Applied in this order once it is mounted. */
+	readonly propagation: readonly PropagationConfig[];
 }
 
 /** A device node: one of those that the guest kernel has. */
@@ -109,6 +134,8 @@ export interface Config {
 		readonly namespaces: ReadonlySet<string>;
 		/** Path of the network namespace to join, or null for a new one. */
 		readonly networkNamespace: string | null;
+		/** rootfsPropagation. */
+		readonly rootPropagation: PropagationConfig;
 		readonly maskedPaths: readonly string[];
 		readonly readonlyPaths: readonly string[];
 		/** '' leaves it to the runtime. */
@@ -231,6 +258,8 @@ function parseMount(mount: Section): MountConfig {
 	if (type === undefined) throw new ConfigError(mount.name('type'), `file systems of type ${JSON.stringify(given)} are not there`);
 	let flags = 1 << 21;
 	let sizeBytes: number | null = null;
+	let inodes: number | null = null;
+	const propagation: PropagationConfig[] = [];
 	let mode: number | null = null;
 	let uid = type === 'devpts' ? -1 : 0;
 	let gid = uid;
@@ -242,8 +271,24 @@ function parseMount(mount: Section): MountConfig {
 			flags = (flags | flag.set) & ~flag.clear;
 			continue;
 		}
-		if (option === 'bind' || option === 'rbind' || PROPAGATION.has(option) || NO_DIFFERENCE.has(option)) continue;
+		if (option === 'bind' || option === 'rbind' || NO_DIFFERENCE.has(option)) continue;
+		const change = parsePropagation(option);
+		if (change !== null) {
+			propagation.push(change);
+			continue;
+		}
 		if (type === 'devpts' && option === 'newinstance') continue;
+		if (type === 'tmpfs') {
+			const more = parseTmpfsOptions(option, totalmem());
+			if (typeof more !== 'number' && (more.uid ?? 0) <= MAX_ID && (more.gid ?? 0) <= MAX_ID) {
+				sizeBytes = more.sizeBytes ?? sizeBytes;
+				inodes = more.inodes ?? inodes;
+				mode = more.mode ?? mode;
+				uid = more.uid ?? uid;
+				gid = more.gid ?? gid;
+				continue;
+			}
+		}
 		const [key, text] = option.split('=', 2) as [string, string | undefined];
 		if (type === 'devpts' && text !== undefined) {
 			if (key === 'ptmxmode' && /^[0-7]+$/.test(text)) {
@@ -255,11 +300,7 @@ function parseMount(mount: Section): MountConfig {
 				continue;
 			}
 		}
-		if (type === 'tmpfs' || type === 'devpts' || type === 'mqueue') {
-			if (key === 'size' && text !== undefined) {
-				sizeBytes = parseSize(text, mount.name('options'));
-				continue;
-			}
+		if (type === 'devpts' || type === 'mqueue') {
 			if (key === 'mode' && text !== undefined && /^[0-7]+$/.test(text)) {
 				mode = Number.parseInt(text, 8);
 				continue;
@@ -275,15 +316,27 @@ function parseMount(mount: Section): MountConfig {
 	const source = mount.string('source', isBind ? undefined : type);
 	mount.refuse('uidMappings').refuse('gidMappings');
 	mount.end();
-	return { destination, type, source, flags, isRecursive: options.includes('rbind'), sizeBytes, mode, uid, gid, ptmxMode, max };
+	return {
+		destination,
+		type,
+		source,
+		flags,
+		isRecursive: options.includes('rbind'),
+		sizeBytes,
+		inodes,
+		mode,
+		uid,
+		gid,
+		ptmxMode,
+		max,
+		propagation,
+	};
 }
 
-const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1 << 20, g: 1 << 30 };
-
-function parseSize(text: string, name: string): number {
-	const match = /^(\d+)([kmg]?)$/i.exec(text);
-	if (match === null) throw new ConfigError(name, `want a size such as 64m, got ${JSON.stringify(text)}`);
-	return Number(match[1]) * UNITS[match[2]!.toLowerCase()]!;
+/** "rshared" and its like; null for what is something else. */
+function parsePropagation(option: string): PropagationConfig | null {
+	const type = PROPAGATION_TYPES.find((known) => option === known || option === `r${known}`);
+	return type === undefined ? null : { type, isRecursive: option !== type };
 }
 
 /** Namespaces that every container has of its own, those of them too that are not listed: none is ever the host's. */
@@ -296,9 +349,6 @@ export type SharedNamespace = (typeof SHARED_NAMESPACES)[number];
 function isShared(type: string): type is SharedNamespace {
 	return (SHARED_NAMESPACES as readonly string[]).includes(type);
 }
-
-/** A container's mounts are its own, so that nothing comes in or goes out. */
-const ROOT_PROPAGATION = new Set(['', 'private', 'rprivate', 'slave', 'rslave']);
 
 function parseLinux(linux: Section): Config['linux'] {
 	let networkNamespace: string | null = null;
@@ -321,7 +371,8 @@ function parseLinux(linux: Section): Config['linux'] {
 	const readonlyPaths = linux.list('readonlyPaths');
 	const cgroupsPath = linux.string('cgroupsPath', '');
 	const propagation = linux.string('rootfsPropagation', 'private');
-	if (!ROOT_PROPAGATION.has(propagation))
+	const rootPropagation = parsePropagation(propagation === '' ? 'private' : propagation);
+	if (rootPropagation === null)
 		throw new ConfigError(linux.name('rootfsPropagation'), `${JSON.stringify(propagation)} is not honoured by this version`);
 	for (const field of ['uidMappings', 'gidMappings', 'mountLabel', 'intelRdt', 'timeOffsets', 'netDevices', 'memoryPolicy']) {
 		linux.refuse(field, isNotEmpty);
@@ -344,6 +395,7 @@ function parseLinux(linux: Section): Config['linux'] {
 		namespaces: types,
 		networkNamespace,
 		joined,
+		rootPropagation,
 		maskedPaths,
 		readonlyPaths,
 		cgroupsPath,

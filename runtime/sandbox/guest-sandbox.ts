@@ -242,6 +242,11 @@ export class GuestSandbox implements Sandbox {
 
 	async update(id: string, resources: Resources): Promise<void> {
 		(await this.cgroup(id)).set(resources);
+		const { memoryLimitBytes } = resources;
+		if (memoryLimitBytes === null) return;
+		// It is shown inside.
+		const limit = Number.isFinite(memoryLimitBytes) ? { limitBytes: memoryLimitBytes } : {};
+		await this.client.call({ setMemoryLimit: { containerId: id, ...limit } });
 	}
 
 	async stats(id: string): Promise<Stats> {

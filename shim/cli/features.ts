@@ -1,4 +1,4 @@
-import { MOUNT_FLAGS } from '../../runtime/oci/config.js';
+import { MOUNT_FLAGS, PROPAGATION_OPTIONS } from '../../runtime/oci/config.js';
 import { HOOK_POINTS } from '../../runtime/oci/hooks.js';
 import { CAP_NAMES } from '../../runtime/oci/names.js';
 
@@ -8,7 +8,7 @@ export function features(): object {
 		ociVersionMin: '1.0.0',
 		ociVersionMax: '1.2.0',
 		hooks: [...HOOK_POINTS],
-		mountOptions: ['bind', 'rbind', 'private', 'rprivate', ...MOUNT_FLAGS.keys()].sort(),
+		mountOptions: ['bind', 'rbind', ...PROPAGATION_OPTIONS, ...MOUNT_FLAGS.keys()].sort(),
 		linux: {
 			namespaces: ['cgroup', 'ipc', 'mount', 'network', 'pid', 'uts'],
 			capabilities: [...CAP_NAMES],

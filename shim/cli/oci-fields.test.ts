@@ -125,3 +125,25 @@ test('sysctls of the network, devices and the out-of-memory score', async (t, be
 	t.match(bench.isopod(['run', 'c2']), { code: 1, stderr: /the guest kernel has no device b 8:0 \(\/dev\/sda\)/ });
 	t.notOk(existsSync(join(bench.root, 'c2')));
 });
+
+test('mounts propagate as they are told, with all options of tmpfs and with what is mounted below', async (t, bench) => {
+	const mounts = [
+		{
+			destination: '/tmp',
+			type: 'tmpfs',
+			source: 'a',
+			options: ['size=1g', 'nr_inodes=2k', 'mode=700', 'gid=5', 'rshared', 'nosymfollow'],
+		},
+		{ destination: '/mnt', type: 'bind', source: bench.folder, options: ['rbind', 'rro', 'rnosuid', 'unbindable'] },
+	];
+	bench.configure(['sh', '-c', `awk '{ print $5, $6, $7, $NF }' /proc/self/mountinfo | sed 's/shared:.*-/-/'; touch /mnt/x; true`], {
+		mounts,
+		linux: { rootfsPropagation: 'rshared' },
+	});
+	const { stdout, stderr } = bench.isopod(['run', 'c1']);
+	t.match(stdout, /^\/ \S+ shared:\d+ /m);
+	t.match(stdout, /^\/tmp rw,relatime,nosymfollow shared:\d+ rw,size=1048576k,nr_inodes=2048,mode=700,gid=5$/m);
+	t.match(stdout, /^\/mnt ro,nosuid,relatime shared:\d+ /m, 'the root’s propagation comes last');
+	t.match(stderr, /Read-only file system/);
+	t.strictSame(bench.leftovers, []);
+});

@@ -11,7 +11,7 @@ import { ProcFileSystem } from './proc/proc-file-system.js';
 import { CgroupFileSystem } from './sys/fs/cgroup/cgroup-file-system.js';
 import { SysFileSystem } from './sys/sys-file-system.js';
 import { TmpFileSystem } from './tmpfs/tmp-file-system.js';
-import { parseTmpfsOptions, type TmpfsOptions } from './tmpfs/tmp-options.js';
+import { parseTmpfsOptions, TMPFS_MODE, tmpfsOptionText } from './tmpfs/tmp-options.js';
 
 /** A file system that a container's process asked for. */
 export interface Mountable {
@@ -24,7 +24,6 @@ export interface Mountable {
 	readonly isOwn: boolean;
 }
 
-const DEFAULT_MODE = 0o1777;
 /** Slaves that one instance of devpts may have when its options don't say (NR_UNIX98_PTY_MAX). */
 const MAX_SLAVES = 1 << 20;
 const CGROUP_OPTIONS = new Set(['nsdelegate', 'favordynmods', 'memory_localevents', 'memory_recursiveprot']);
@@ -81,22 +80,12 @@ function tmpfs(container: Container, data: string): Mountable | number {
 	const fs = new TmpFileSystem({
 		sizeBytes: options.sizeBytes ?? half * PAGE_SIZE,
 		inodes: options.inodes ?? half,
-		mode: options.mode ?? DEFAULT_MODE,
+		mode: options.mode ?? TMPFS_MODE,
 		uid: options.uid ?? 0,
 		gid: options.gid ?? 0,
 		pool: container.tmpfsPool,
 	});
-	return { fs, root: rootDentry(fs), options: shown(options), isOwn: true };
-}
-
-function shown({ sizeBytes, inodes, mode, uid, gid }: TmpfsOptions): string {
-	const parts: string[] = [];
-	if (sizeBytes !== null) parts.push(`size=${Number.isFinite(sizeBytes) ? Math.ceil(sizeBytes / PAGE_SIZE) * (PAGE_SIZE / 1024) : 0}k`);
-	if (inodes !== null) parts.push(`nr_inodes=${Number.isFinite(inodes) ? inodes : 0}`);
-	if (mode !== null && mode !== DEFAULT_MODE) parts.push(`mode=${mode.toString(8).padStart(3, '0')}`);
-	if (uid !== null && uid !== 0) parts.push(`uid=${uid}`);
-	if (gid !== null && gid !== 0) parts.push(`gid=${gid}`);
-	return parts.join(',');
+	return { fs, root: rootDentry(fs), options: tmpfsOptionText(options), isOwn: true };
 }
 
 /** New options of what is mounted, MS_REMOUNT: what is not said stays. Errors: EINVAL. */
@@ -110,7 +99,7 @@ export function remountFileSystem(container: Container, mount: Mount, data: stri
 	// The root's mode and owner are for the first mount only, and stay as they were shown.
 	const before = parseTmpfsOptions(mount.options, 0);
 	if (typeof before === 'number') return 0;
-	const text = shown({ ...before, sizeBytes: options.sizeBytes ?? before.sizeBytes, inodes: options.inodes ?? before.inodes });
+	const text = tmpfsOptionText({ ...before, sizeBytes: options.sizeBytes ?? before.sizeBytes, inodes: options.inodes ?? before.inodes });
 	for (const other of mount.namespace!.all()) if (other.fs === fs) other.options = text;
 	return 0;
 }

@@ -12,14 +12,16 @@ import { ProcFileSystem } from '../../kernel/fs/proc/proc-file-system.js';
 import { CgroupFileSystem } from '../../kernel/fs/sys/fs/cgroup/cgroup-file-system.js';
 import { SysFileSystem } from '../../kernel/fs/sys/sys-file-system.js';
 import { TmpFileSystem } from '../../kernel/fs/tmpfs/tmp-file-system.js';
+import { tmpfsOptionText } from '../../kernel/fs/tmpfs/tmp-options.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { CapabilitySet, type Credentials, initialCredentials } from '../../kernel/task/credentials.js';
 import { UtsNamespace } from '../../kernel/uts-namespace.js';
 import type { FileSystem } from '../../kernel/vfs/inode.js';
-import { MountNamespace, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_RELATIME } from '../../kernel/vfs/mount.js';
+import { type Mount, MountNamespace, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_RELATIME } from '../../kernel/vfs/mount.js';
 import { Path } from '../../kernel/vfs/path.js';
+import { makePrivate, makeShared, makeSlave, makeUnbindable } from '../../kernel/vfs/peer-group.js';
 import { Stat } from '../../kernel/vfs/stat.js';
-import type { Config, DeviceConfig, MountConfig, ProcessConfig, SharedNamespace } from '../../oci/config.js';
+import type { Config, DeviceConfig, MountConfig, ProcessConfig, PropagationConfig, SharedNamespace } from '../../oci/config.js';
 import { SetupWalk } from './setup-walk.js';
 
 const MIB = 1 << 20;
@@ -78,6 +80,7 @@ function furnish(container: Container, config: Config, trees: number[]): void {
 	for (const device of config.linux.devices) addDevice(walk, device);
 	// As runc, before the program is looked for; only the folder of the first process, not an exec's.
 	walk.makeFolder(config.process.cwd);
+	propagate(namespace.root, config.linux.rootPropagation);
 	for (const path of config.linux.readonlyPaths) remountReadOnly(namespace, walk, path);
 	for (const path of config.linux.maskedPaths) mask(namespace, walk, path);
 }
@@ -102,6 +105,13 @@ function attach(namespace: MountNamespace, walk: SetupWalk, container: Container
 	const mounted = namespace.attach(place.mount, place.dentry, fs, mount.flags, mount.source, options);
 	// The first one is where the container's own terminals get their names.
 	if (fs instanceof DevptsFileSystem) container.devpts ??= new Path(mounted, mounted.root);
+	for (const change of mount.propagation) propagate(mounted, change);
+}
+
+const PROPAGATION = { private: makePrivate, shared: makeShared, slave: makeSlave, unbindable: makeUnbindable };
+
+function propagate(mount: Mount, { type, isRecursive }: PropagationConfig): void {
+	for (const each of isRecursive ? mount.tree() : [mount]) PROPAGATION[type](each);
 }
 
 /** Slaves that one instance may have when its options don't say (NR_UNIX98_PTY_MAX): more than a pod may have in all. */
@@ -151,8 +161,8 @@ function fileSystem(container: Container, mount: MountConfig, treeFd: number): M
 	if (mount.type === 'tmpfs' && mount.destination === '/dev') return { fs: createDevFileSystem(), options: 'size=65536k,mode=755' };
 	const sizeBytes = mount.sizeBytes ?? 64 * MIB;
 	const mode = mount.mode ?? (mount.type === 'tmpfs' ? 0o1777 : 0o755);
-	const fs = new TmpFileSystem({ sizeBytes, inodes: bounds.tmpfsInodes, mode, uid: mount.uid, gid: mount.gid });
-	return { fs, options: `size=${sizeBytes / 1024}k,mode=${mode.toString(8)}` };
+	const fs = new TmpFileSystem({ sizeBytes, inodes: mount.inodes ?? bounds.tmpfsInodes, mode, uid: mount.uid, gid: mount.gid });
+	return { fs, options: tmpfsOptionText({ ...mount, sizeBytes, mode: mount.mode ?? 0o1777 }) };
 }
 
 /** Makes a device node, in place of what is there. */

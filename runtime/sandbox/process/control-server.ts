@@ -171,6 +171,11 @@ export class ControlServer {
 			return {};
 		}
 		if (request.containers) return { containers: containers.list() };
+		if (request.setMemoryLimit) {
+			const { containerId, limitBytes } = request.setMemoryLimit;
+			containers.get(containerId!).container.memoryLimitBytes = limitBytes ?? Number.POSITIVE_INFINITY;
+			return {};
+		}
 		if (request.inspect) return { report: inspect(this.kernel, this.containers.get(request.inspect.containerId!).container) };
 		if (request.trace) {
 			this.containers.get(request.trace.containerId!);

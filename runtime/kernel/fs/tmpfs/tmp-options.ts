@@ -11,6 +11,9 @@ export interface TmpfsOptions {
 	gid: number | null;
 }
 
+/** The root's mode when it isn't said. */
+export const TMPFS_MODE = 0o1777;
+
 const SUFFIXES = 'kmgtpe';
 const MAX_UINT32 = 2 ** 32 - 1;
 
@@ -90,4 +93,15 @@ function apply(options: TmpfsOptions, name: string, value: string, totalBytes: n
 /** Zero is no bound. */
 function bound(value: number): number {
 	return value === 0 ? Number.POSITIVE_INFINITY : value;
+}
+
+/** Options as /proc/mounts shows them: what was said and isn't the default. */
+export function tmpfsOptionText({ sizeBytes, inodes, mode, uid, gid }: TmpfsOptions): string {
+	const parts: string[] = [];
+	if (sizeBytes !== null) parts.push(`size=${Number.isFinite(sizeBytes) ? Math.ceil(sizeBytes / PAGE_SIZE) * (PAGE_SIZE / 1024) : 0}k`);
+	if (inodes !== null) parts.push(`nr_inodes=${Number.isFinite(inodes) ? inodes : 0}`);
+	if (mode !== null && mode !== TMPFS_MODE) parts.push(`mode=${mode.toString(8).padStart(3, '0')}`);
+	if (uid !== null && uid !== 0) parts.push(`uid=${uid}`);
+	if (gid !== null && gid !== 0) parts.push(`gid=${gid}`);
+	return parts.join(',');
 }
