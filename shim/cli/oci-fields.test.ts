@@ -147,3 +147,8 @@ test('mounts propagate as they are told, with all options of tmpfs and with what
 	t.match(stderr, /Read-only file system/);
 	t.strictSame(bench.leftovers, []);
 });
+
+test('the first process has the name that it was started by', async (t, bench) => {
+	bench.configure(['sh', '-c', 'read name </proc/1/comm; echo "$name"'], {});
+	t.equal(bench.isopod(['run', 'c1']).stdout, 'sh\n');
+});

@@ -1,5 +1,5 @@
 import { CAP_DAC_READ_SEARCH, CAP_MKNOD, CAP_SYS_CHROOT } from '../abi/capability-numbers.js';
-import { EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ERANGE, EROFS, EXDEV } from '../abi/errno.js';
+import { EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, EPERM, ERANGE, EROFS, EXDEV } from '../abi/errno.js';
 import {
 	AT_EMPTY_PATH,
 	AT_FDCWD,
@@ -272,9 +272,9 @@ export function sysRenameat2(task: Task, trap: Trap): number {
 
 function rename(task: Task, oldDirfd: number, oldAddress: number, newDirfd: number, newAddress: number, flags: number): number {
 	if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) !== 0) return -EINVAL;
-	if ((flags & RENAME_WHITEOUT) !== 0) return -EINVAL;
 	const isExchange = (flags & RENAME_EXCHANGE) !== 0;
-	if (isExchange && (flags & RENAME_NOREPLACE) !== 0) return -EINVAL;
+	const isWhiteout = (flags & RENAME_WHITEOUT) !== 0;
+	if (isExchange && (flags & (RENAME_NOREPLACE | RENAME_WHITEOUT)) !== 0) return -EINVAL;
 	// Both directories are found before either name is looked up.
 	const oldPlace = parentArgument(task, oldDirfd, oldAddress);
 	if (typeof oldPlace === 'number') return oldPlace;
@@ -304,15 +304,32 @@ function rename(task: Task, oldDirfd: number, oldAddress: number, newDirfd: numb
 	const denied = checkRename(task.credentials, from, inode, to, replaced, isExchange);
 	if (denied < 0) return denied;
 	if (fromDentry.mountCount > 0 || (to.entry?.mountCount ?? 0) > 0) return -EBUSY;
-	const error = from.directory.dentry.inode!.rename(from.name, inode, newParent.inode!, to.name, replaced, flags);
+	const oldDirectory = from.directory.dentry.inode!;
+	if (isWhiteout) {
+		const room = checkWhiteout(oldDirectory);
+		if (room < 0) return room;
+	}
+	const error = oldDirectory.rename(from.name, inode, newParent.inode!, to.name, replaced, flags & ~RENAME_WHITEOUT);
 	if (error < 0) return error;
 	if (isExchange) exchangeDentries(from.directory.dentry, fromDentry, newParent, to.entry!);
 	else moveDentry(from.directory.dentry, fromDentry, newParent, to.name, to.entry);
+	if (isWhiteout) oldDirectory.mknod(from.name, S_IFCHR, 0, task.credentials.fsuid, task.credentials.fsgid);
 	if (hasWatches()) {
 		notifyMove(from, inode, to, isExchange ? null : replaced);
 		if (isExchange) notifyMove(to, replaced!, from, null);
 	}
 	return 0;
+}
+
+const statfsNumbers = new Float64Array(10);
+const STATFS_FILES = 5;
+const STATFS_FREE_FILES = 6;
+
+/** May RENAME_WHITEOUT leave a device 0:0, overlayfs's mark of a name that is gone, in a directory? A tmpfs with room for it: 0, -EINVAL, -ENOSPC. */
+function checkWhiteout({ fs }: Inode): number {
+	if (fs.type !== 'tmpfs') return -EINVAL;
+	fs.statfs(statfsNumbers);
+	return statfsNumbers[STATFS_FILES]! > 0 && statfsNumbers[STATFS_FREE_FILES]! === 0 ? -ENOSPC : 0;
 }
 
 /** Tells of a rename: both directories, what was replaced, what was moved. */

@@ -1,8 +1,9 @@
-import { EBADF, EFBIG, EINVAL, EISDIR, ENODEV, EOPNOTSUPP, ESPIPE } from '../abi/errno.js';
+import { EBADF, EFBIG, EINVAL, EISDIR, ENODEV, EOPNOTSUPP, ESPIPE, ETXTBSY } from '../abi/errno.js';
 import { AT_FDCWD, O_APPEND, O_NONBLOCK, O_PATH } from '../abi/fcntl.js';
 import { IN_ACCESS, IN_MODIFY } from '../abi/inotify.js';
 import { S_IFBLK, S_IFIFO } from '../abi/stat-constants.js';
 import { checkNewSize } from '../fs/write-checks.js';
+import { isRunning } from '../task/running-programs.js';
 import type { Task } from '../task/task.js';
 import { copyOut, ioVector, scratch, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
@@ -199,6 +200,7 @@ export function sysTruncate(task: Task, trap: Trap): number {
 	if (!inode.isRegular) return -EINVAL;
 	const denied = checkPermission(inode, MAY_WRITE, task.credentials) || checkWritable(path);
 	if (denied < 0) return denied;
+	if (isRunning(task.kernel, inode)) return -ETXTBSY;
 	if (length > Number.MAX_SAFE_INTEGER) return -EFBIG;
 	const tooBig = checkNewSize(task, inode, length);
 	if (tooBig < 0) return tooBig;

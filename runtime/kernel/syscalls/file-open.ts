@@ -1,5 +1,20 @@
 import { CAP_FSETID } from '../abi/capability-numbers.js';
-import { E2BIG, EACCES, EAGAIN, EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENFILE, ENOENT, ENOTDIR, EPERM, EROFS } from '../abi/errno.js';
+import {
+	E2BIG,
+	EACCES,
+	EAGAIN,
+	EBADF,
+	EEXIST,
+	EINVAL,
+	EISDIR,
+	ELOOP,
+	ENFILE,
+	ENOENT,
+	ENOTDIR,
+	EPERM,
+	EROFS,
+	ETXTBSY,
+} from '../abi/errno.js';
 import {
 	AT_FDCWD,
 	CLOSE_RANGE_CLOEXEC,
@@ -30,6 +45,7 @@ import { RLIMIT_NOFILE } from '../abi/resource.js';
 import { S_IFBLK, S_IFCHR, S_ISGID } from '../abi/stat-constants.js';
 import { CONTINUE } from '../task/blocked.js';
 import { hasCapability, isInGroup } from '../task/credentials.js';
+import { isRunning } from '../task/running-programs.js';
 import type { Task } from '../task/task.js';
 import { copyIn, copyInPath, scratchView } from '../trap/guest-memory.js';
 import type { Trap } from '../trap/trap.js';
@@ -188,6 +204,7 @@ function checkOpen(task: Task, path: Path, inode: Inode, flags: number): number 
 	if (denied < 0) return denied;
 	if ((flags & O_NOATIME) !== 0 && !isOwnerOrCapable(inode, task.credentials)) return -EPERM;
 	if (isReadOnly && isWriting) return -EROFS;
+	if (isWriting && isRunning(task.kernel, inode)) return -ETXTBSY;
 	if ((flags & O_TRUNC) !== 0 && inode.isRegular) return inode.truncate(0);
 	return 0;
 }

@@ -1,6 +1,7 @@
 import { EBADF, EINVAL, EPERM, ESRCH } from '../abi/errno.js';
 import { O_EXCL, O_NONBLOCK, O_PATH } from '../abi/fcntl.js';
 import { SIGRTMAX } from '../abi/signal-numbers.js';
+import { ProcessDirectory } from '../fs/proc/pid/process-directory.js';
 import { ANSWERED, CONTINUE } from '../task/blocked.js';
 import { PidFd } from '../task/pidfd.js';
 import { SIGINFO_BYTES, SIGINFO_CODE, SIGINFO_SIGNO } from '../task/signal-origin.js';
@@ -42,7 +43,7 @@ export function sysPidfdSendSignal(task: Task, trap: Trap): number {
 	const flags = trap.uint(3);
 	const kinds = PIDFD_SIGNAL_THREAD | PIDFD_SIGNAL_THREAD_GROUP | PIDFD_SIGNAL_PROCESS_GROUP;
 	if ((flags & ~kinds) !== 0 || (flags & (flags - 1)) !== 0) return -EINVAL;
-	const pidfd = pidfdOf(task, trap.int(0));
+	const pidfd = signalTargetOf(task, trap.int(0));
 	if (typeof pidfd === 'number') return pidfd;
 	if (trap.size(2) !== 0) {
 		const error = checkInfo(task, trap.size(2), signal, pidfd.group);
@@ -59,6 +60,18 @@ export function sysPidfdSendSignal(task: Task, trap: Trap): number {
 		return sendToThreadOf(task, group, pidfd.isThread ? pidfd.threadId : group.pid, signal);
 	}
 	return group.isImmuneTo(signal) ? 0 : task.kernel.signals.sendToGroup(group, signal, task);
+}
+
+/** Whom pidfd_send_signal(2) sends to. */
+type SignalTarget = Pick<PidFd, 'group' | 'isGone' | 'isThread' | 'threadId'>;
+
+/** A pidfd, or an open /proc/PID in its place. */
+function signalTargetOf(task: Task, fd: number): SignalTarget | number {
+	const description = task.file(fd);
+	const inode = description?.inode;
+	if (!(inode instanceof ProcessDirectory) || inode.target.isThread || (description!.flags & O_PATH) !== 0) return pidfdOf(task, fd);
+	const { group, isGone, tid } = inode.target;
+	return { group: isGone ? null : group, isGone, isThread: false, threadId: tid };
 }
 
 function checkInfo(task: Task, address: number, signal: number, group: ThreadGroup | null): number {

@@ -293,14 +293,13 @@ export class Containers {
 	private spawn(prepared: Prepared, process: ProcessConfig, stdio: readonly number[], exec: ThreadGroup | null, join = exec): Started {
 		const { container } = prepared;
 		const credentials = processCredentials(process);
-		const program = this.findProgram(container, process, credentials);
+		const { path: program, name } = this.findProgram(container, process, credentials);
 		const limits = new Limits();
 		for (const { resource, soft, hard } of process.rlimits) limits.set(resource, soft, hard);
 		const cookie = this.kernel.forks.newCookie();
 		const files = new DescriptorTable();
 		const maximum = this.kernel.maxDescriptors;
 		const console = process.terminal ? openConsole(this.kernel, container, process.user.uid, stdio, files, exec === null) : null;
-		const name = process.args[0]!.startsWith('/') ? process.args[0]! : pathName(program);
 		const ensured = this.kernel.nativeRoot.ensure(name);
 		if (ensured < 0) throw new SetupError(`make ${name} lead to the loader: errno ${-ensured}`);
 		const directory = this.directory(container, process, credentials);
@@ -370,8 +369,8 @@ export class Containers {
 		return this.nextListener++;
 	}
 
-	/** Looks the program up as execvp(3) does, with the process's own rights and environment. */
-	private findProgram(container: Container, process: ProcessConfig, credentials: Credentials): Path {
+	/** Looks the program up as execvp(3) does, with the process's own rights and environment: where it is, and by what name, which a symlink may be. */
+	private findProgram(container: Container, process: ProcessConfig, credentials: Credentials): { path: Path; name: string } {
 		const name = process.args[0]!;
 		const task = this.setupTask(container, credentials);
 		task.group.fs.cwd = this.directory(container, process, credentials);
@@ -390,7 +389,7 @@ export class Containers {
 				why = 'permission denied';
 				continue;
 			}
-			return path;
+			return { path, name: candidate.startsWith('/') ? candidate : pathName(path) };
 		}
 		throw new SetupError(`unable to start container process: exec: ${JSON.stringify(name)}: ${why}`);
 	}
