@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { Cgroup, closeProcs } from '../oci/cgroup/cgroup.js';
 import type { Config } from '../oci/config.js';
 import { hasResources, NO_RESOURCES, type Resources } from '../oci/resources.js';
@@ -33,11 +33,21 @@ export async function enterCgroup(
 	}
 }
 
-/** The sandbox process's own helper, which makes its guests (before there are guests, it is the only child). */
+/** The sandbox process's own helper, which makes its guests. Those are its children, too, but in PID namespaces of their own. */
 export function helpers(pid: number): number[] {
-	return readdirSync(`/proc/${pid}/task`).flatMap((tid) =>
-		readFileSync(`/proc/${pid}/task/${tid}/children`, 'latin1').split(' ').filter(Boolean).map(Number),
-	);
+	const own = pidNamespace(pid);
+	return readdirSync(`/proc/${pid}/task`)
+		.flatMap((tid) => readFileSync(`/proc/${pid}/task/${tid}/children`, 'latin1').split(' ').filter(Boolean).map(Number))
+		.filter((child) => pidNamespace(child) === own);
+}
+
+/** '' for a process that is gone. */
+function pidNamespace(pid: number): string {
+	try {
+		return readlinkSync(`/proc/${pid}/ns/pid`);
+	} catch {
+		return '';
+	}
 }
 
 /** A living container's control group, made now if it had none. */

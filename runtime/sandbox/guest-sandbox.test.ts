@@ -128,7 +128,7 @@ async function until<T>(look: () => T | Promise<T>, isGood: (seen: T) => boolean
 test('an end is told to who asked before the start, to several, to who asks later, and to another front end', async (t, host) => {
 	const sandbox = await host.make();
 	await sandbox.start(host.id);
-	await host.member(sandbox, 'one', 'exit 7');
+	await host.member(sandbox, 'one', 'sleep 0.3; exit 7');
 	const before = [sandbox.wait('one', ''), sandbox.wait('one', '')];
 	const { pid } = await sandbox.start('one');
 	t.type(pid, 'number');
@@ -277,6 +277,58 @@ test('a container that runs out of memory is told before its end, and its neighb
 	t.ok((await sandbox.stats('neighbour')).pids.current > 0);
 	await sandbox.shutdown();
 	t.same(host.leftovers, []);
+});
+
+test('a container that comes and goes leaves nothing in the sandbox process; each has its own score', async (t, host) => {
+	const sandbox = await host.make();
+	await sandbox.start(host.id);
+	const count = (): number => readdirSync(`/proc/${sandbox.pid}/fd`).length;
+	const cycle = async (round: number): Promise<void> => {
+		const id = `again-${round}`;
+		const linux = { cgroupsPath: `/isopod-test-${process.pid}/${id}` };
+		await host.member(sandbox, id, 'sleep 1000', {
+			linux,
+			process: { oomScoreAdj: round },
+			mounts: [{ destination: '/volume', type: 'bind', source: host.folder, options: ['rbind'] }],
+		});
+		const { pid } = await sandbox.start(id);
+		t.equal(readFileSync(`/proc/${pid}/oom_score_adj`, 'latin1').trim(), `${round}`);
+		await sandbox.exec(id, 'e', { args: ['ls', '/volume'], cwd: '/', env: ['PATH=/bin'], user: { uid: 0, gid: 0 } }, [-1, -1, -1]);
+		t.match(await sandbox.wait(id, 'e'), { status: 0 });
+		await sandbox.delete(id);
+		t.notOk(existsSync(`/proc/${pid}`));
+	};
+	for (let round = 1; round <= 4; round++) await cycle(round);
+	const before = await until(count, () => true);
+	for (let round = 5; round <= 16; round++) await cycle(round);
+	t.ok((await until(count, (now) => now <= before)) <= before, `${before} descriptors stay as many: ${count()}`);
+	await sandbox.shutdown();
+	t.same(host.leftovers, []);
+});
+
+test('one container reaches neither the files nor the processes of another, nor can it signal or trace them', async (t, host) => {
+	const output = fifo(host.folder, 'out');
+	const sandbox = await host.make();
+	await sandbox.start(host.id);
+	await host.member(sandbox, 'victim', 'echo secret >/tmp/secret; cd /tmp; exec 9</tmp/secret; sleep 1000');
+	const { pid } = await sandbox.start('victim');
+	const inside = /^NSpid:.*\s(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
+	t.equal(inside, '1');
+	const script = [
+		'cat /tmp/secret /proc/1/root/tmp/secret /proc/*/cwd/secret /proc/*/fd/9 /proc/*/root/tmp/secret',
+		...[`kill -9 ${pid}`, 'kill -9 -1'],
+		'for n in 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do [ $n = $$ ] || kill -9 $n; done',
+		'echo done',
+	].join('; ');
+	await host.member(sandbox, 'attacker', `(${script}) 2>/dev/null; echo end`, { stdio: [-1, output, -1] });
+	await sandbox.start('attacker');
+	await sandbox.wait('attacker', '');
+	const bytes = Buffer.alloc(65536);
+	t.equal(bytes.latin1Slice(0, readSync(output, bytes)).includes('secret'), false);
+	t.equal(await sandbox.status('victim'), 'running');
+	t.equal(await sandbox.status(host.id), 'running');
+	closeSync(output);
+	await sandbox.shutdown();
 });
 
 test("a container may join another's PID namespace, of its own pod", async (t, host) => {

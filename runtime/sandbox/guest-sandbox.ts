@@ -155,7 +155,6 @@ export class GuestSandbox implements Sandbox {
 			for (const fd of trees) native.close(fd);
 		}
 		if (record.cgroupsPath !== null) await enterCgroup(client, record, Cgroup.at(record.cgroupsPath), config.linux.resources);
-		setOomScore(record.pid, config.process.oomScoreAdj);
 		for (const point of ['prestart', 'createRuntime', 'createContainer'] as const) runHooks(config.hooks, point, hookState(record));
 		record.status = 'created';
 		store.save(record);
@@ -165,6 +164,7 @@ export class GuestSandbox implements Sandbox {
 	/** Start and wait are one request: a program may have ended, and its sandbox process with it, before a second one is read. */
 	async start(id: string): Promise<{ readonly pid: number; readonly ended: Promise<GuestExit> }> {
 		const record = this.store.load(id);
+		this.setOomScore(id, {});
 		const { started, ended } = this.client.start(id);
 		const { outsidePid } = await started;
 		const pid = this.hostPid(outsidePid);
@@ -176,6 +176,7 @@ export class GuestSandbox implements Sandbox {
 	}
 
 	async exec(id: string, execId: string, process: object, stdio: readonly number[]): Promise<number> {
+		this.setOomScore(id, process);
 		const { outsidePid } = await withStdio(stdio, (process as { terminal?: boolean }).terminal === true, (fds) =>
 			this.client.call({ exec: { containerId: id, execId, process: JSON.stringify(process) } }, fds),
 		);
@@ -267,6 +268,20 @@ export class GuestSandbox implements Sandbox {
 		}, OOM_INTERVAL_MS);
 		this.oomTimer.unref();
 		this.connection.gone.then(() => this.stopWatching());
+	}
+
+	/** Guests have the score of the helper that makes them: it gets that of the container (or of the exec) that is next, its own where none is asked for. */
+	private setOomScore(id: string, process: { readonly oomScoreAdj?: unknown }): void {
+		const wanted = process.oomScoreAdj ?? this.store.config(id).process['oomScoreAdj'];
+		try {
+			const score = wanted === undefined ? readFileSync(`/proc/${this.pid}/oom_score_adj`, 'latin1').trim() : String(wanted);
+			for (const pid of helpers(this.pid)) {
+				const file = `/proc/${pid}/oom_score_adj`;
+				if (readFileSync(file, 'latin1').trim() !== score) writeFileSync(file, score);
+			}
+		} catch (error) {
+			throw HostError.from(`Set process.oomScoreAdj ${wanted}`, error);
+		}
 	}
 
 	private watchOom(id: string): void {
@@ -467,19 +482,6 @@ function applySysctls(config: Config, sandboxPid: number): void {
 		setNetworkSysctls(config.linux.sysctl, fd);
 	} finally {
 		native.close(fd);
-	}
-}
-
-/** Guests have the score of the helper that makes them. */
-function setOomScore(sandboxPid: number, score: number | null): void {
-	if (score === null || score === 0) return;
-	for (const pid of helpers(sandboxPid)) {
-		const file = `/proc/${pid}/oom_score_adj`;
-		try {
-			writeFileSync(file, `${score}`);
-		} catch (error) {
-			throw HostError.from(`Write process.oomScoreAdj ${score} to ${file}`, error);
-		}
 	}
 }
 

@@ -53,9 +53,9 @@ export interface Sandbox {
 
 	/** Another container of the pod. Leaves nothing behind when it fails. */
 	create(spec: ContainerSpec): Promise<void>;
-	/** The host's pid of its program, and its end. */
+	/** The host's pid of its program (0 when that has ended by now), and its end. */
 	start(id: string): Promise<{ readonly pid: number; readonly ended: Promise<Exit> }>;
-	/** Another program in a container, `process` as the OCI specification has it, under an id of the caller's: the host's pid of it. */
+	/** Another program in a container, `process` as the OCI specification has it, under an id of the caller's: the host's pid of it, 0 when it has ended by now. */
 	exec(id: string, execId: string, process: object, stdio: readonly number[]): Promise<number>;
 	/** Forgets an exec that has ended. */
 	deleteExec(id: string, execId: string): Promise<void>;

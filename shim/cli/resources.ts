@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { oomKills, readStats } from '../../runtime/oci/cgroup/stats.js';
 import { parseResources } from '../../runtime/oci/resources.js';
@@ -119,7 +119,13 @@ export async function events(root: string, id: string, options: { readonly inter
 
 /** Whoever runs it may have removed it as soon as it had ended. */
 function isThere(store: StateStore, id: string): boolean {
-	return existsSync(store.folder(id)) && store.load(id).status !== 'stopped';
+	try {
+		return store.load(id).status !== 'stopped';
+	} catch (error) {
+		// Its record goes before its folder does.
+		if (error instanceof Error && error.message.startsWith('container does not exist')) return false;
+		throw error;
+	}
 }
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
