@@ -1,66 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import t, { type Test } from 'tap';
-import { type ConfigChanges, ending, printed, until, Workbench } from './testing.js';
-
-/** A pod on the command line: its first container sleeps, as a pause container does; the others join it as containerd's CRI plugin says it. */
-class Pod {
-	readonly volume: string;
-
-	constructor(
-		readonly bench: Workbench,
-		readonly id = `pod-${process.pid}`,
-	) {
-		this.volume = join(bench.folder, 'volume');
-		mkdirSync(this.volume);
-		chmodSync(this.volume, 0o777);
-		bench.configure(['/bin/sleep', '1000'], {
-			hostname: 'pod-name',
-			annotations: { 'io.kubernetes.cri.container-type': 'sandbox', 'io.kubernetes.cri.sandbox-id': id },
-		});
-		if (bench.leave(['run', '--detach', id]) !== 0) throw new Error('the first container did not start');
-	}
-
-	state(id = this.id): { readonly pid: number; readonly status: string } {
-		return this.bench.state(id);
-	}
-
-	/** Writes the config of a container of this pod; `hasPids`: in the pod's PID namespace. */
-	configure(args: readonly string[], { hasPids = false, ...changes }: ConfigChanges & { hasPids?: boolean } = {}): void {
-		const { pid } = this.state();
-		const shared = hasPids ? ['ipc', 'uts', 'pid'] : ['ipc', 'uts'];
-		const path = (type: string): string => `/proc/${pid}/ns/${type}`;
-		this.bench.configure(args, {
-			...changes,
-			annotations: { 'io.kubernetes.cri.container-type': 'container', 'io.kubernetes.cri.sandbox-id': this.id },
-			linux: {
-				namespaces: [
-					...shared.map((type) => ({ type, path: path(type) })),
-					{ type: 'network', path: path('net') },
-					{ type: 'mount' },
-					...(hasPids ? [] : [{ type: 'pid' }]),
-				],
-			},
-			mounts: [{ destination: '/volume', type: 'bind', source: this.volume, options: ['rbind', 'rw'] }],
-		});
-	}
-
-	sh(id: string, script: string, changes: ConfigChanges & { hasPids?: boolean } = {}): string {
-		this.configure(['/bin/sh', '-c', script], changes);
-		const { code, stdout, stderr } = this.bench.isopod(['run', id]);
-		if (code !== 0) throw new Error(`${id} ended with ${code}: ${stderr}`);
-		return stdout;
-	}
-}
-
-function withPod(name: string, action: (t: Test, pod: Pod) => void | Promise<void>): void {
-	t.test(name, async (t) => {
-		const bench = new Workbench();
-		t.teardown(() => bench.clean());
-		await action(t, new Pod(bench));
-	});
-}
+import { withPod } from './pod-testing.js';
+import { ending, printed, until } from './testing.js';
 
 withPod('containers of a pod share its name, its network and its IPC, and see their own processes only', (t, pod) => {
 	t.equal(pod.sh('one', 'hostname; readlink /proc/self; ls -d /proc/[0-9]* | wc -l').split('\n')[0], 'pod-name');
@@ -168,6 +110,20 @@ withPod('what a container may join is its own pod, and no other', (t, pod) => {
 	writeFileSync(file, config.replaceAll(pod.id, 'nobody'));
 	t.match(pod.bench.isopod(['run', 'orphan']).stderr, /container does not exist: nobody/);
 	t.equal(pod.bench.isopod(['list', '--quiet']).stdout.trim(), pod.id, 'nothing is left of them');
+});
+
+withPod('when the first container ends, the others end with it, and can be deleted', async (t, pod) => {
+	pod.configure(['/bin/sleep', '650']);
+	t.equal(pod.bench.leave(['run', '--detach', 'member']), 0);
+	t.equal(pod.bench.isopod(['kill', pod.id, 'KILL']).code, 0);
+	await until(() => pod.state('member').status === 'stopped' && pod.state().status === 'stopped');
+	pod.bench.configure(['/bin/true'], {
+		annotations: { 'io.kubernetes.cri.container-type': 'container', 'io.kubernetes.cri.sandbox-id': pod.id },
+	});
+	t.match(pod.bench.isopod(['run', 'late']), { code: 1, stderr: /its first container is stopped/ });
+	t.equal(pod.bench.isopod(['delete', pod.id]).code, 0);
+	t.equal(pod.bench.isopod(['delete', 'member']).code, 0);
+	t.strictSame(pod.bench.leftovers, []);
 });
 
 withPod('when the sandbox process is killed, all containers of the pod have ended', async (t, pod) => {
