@@ -338,6 +338,9 @@ export declare function memfdCreate(name: string, flags: number): number;
 /** fcntl(2) F_ADD_SEALS and F_GET_SEALS of a memory file. */
 export declare function addSeals(fd: number, seals: number): number;
 export declare function getSeals(fd: number): number;
+/** eventfd(2) of the host, EFD_CLOEXEC and EFD_NONBLOCK, with a count of 0. */
+export declare function eventfd(): number;
+
 /** pipe2(O_CLOEXEC|O_NONBLOCK) of the host, into `fds`. */
 export declare function pipe(fds: Int32Array): number;
 export declare function setNonBlocking(fd: number, isNonBlocking: boolean): number;

@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -344,6 +345,11 @@ int64_t GetSeals(Arguments& arguments) {
   return arguments.ok() ? ResultOf(fcntl(fd, F_GET_SEALS)) : 0;
 }
 
+int64_t EventFd(Arguments&) {
+  const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return fd == -1 ? -errno : NewDescriptor(fd);
+}
+
 int64_t Pipe(Arguments& arguments) {
   const std::span<int32_t> fds = arguments.Int32s(0);
   if (!arguments.ok()) return 0;
@@ -495,6 +501,7 @@ constexpr Export kExports[] = {
     {"memfdCreate", Numeric<MemfdCreate>},
     {"addSeals", Numeric<AddSeals>},
     {"getSeals", Numeric<GetSeals>},
+    {"eventfd", Numeric<EventFd>},
     {"pipe", Numeric<Pipe>},
     {"openPty", Numeric<OpenPty>},
     {"setNonBlocking", Numeric<SetNonBlocking>},

@@ -21,6 +21,7 @@ export class SandboxClient {
 	private readonly waiting = new Map<number, { resolve(answer: Answer): void; reject(error: Error): void }>();
 	private readonly reader = new FrameReader();
 	private onLines: (lines: readonly string[], lost: number) => void = () => {};
+	private onMemory: (id: string) => void = () => {};
 	private readonly socket: Socket;
 
 	/** Resolves when the sandbox process has ended; never after `close`. */
@@ -85,12 +86,22 @@ export class SandboxClient {
 		return { ended: this.gone };
 	}
 
+	/** Calls `listener` with the id of a container whose control group has run out of memory, whenever that happens. */
+	async watchMemory(listener: (id: string) => void): Promise<void> {
+		this.onMemory = listener;
+		await this.call({ watchMemory: {} });
+	}
+
 	close(): void {
 		this.isClosed = true;
 		this.socket.destroy();
 	}
 
 	private receive(answer: Answer): void {
+		if (answer.memoryEventOf !== '') {
+			this.onMemory(answer.memoryEventOf);
+			return;
+		}
 		if (answer.lines.length > 0 || answer.lost > 0) {
 			this.onLines(answer.lines, answer.lost);
 			return;

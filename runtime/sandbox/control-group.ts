@@ -25,11 +25,13 @@ export async function enterCgroup(
 ): Promise<void> {
 	cgroup.make(resources);
 	if (id === sandboxId) cgroup.moveSandbox([pid, ...helpers(pid)]);
-	const procs = cgroup.openProcs();
+	const fds = cgroup.openProcs();
 	try {
-		await client.call({ joinCgroup: { containerId: id } }, procs);
+		const memory = cgroup.openMemoryEvents();
+		if (memory >= 0) fds.push(memory);
+		await client.call({ joinCgroup: { containerId: id, hasMemoryEvents: memory >= 0 } }, fds);
 	} finally {
-		closeProcs(procs);
+		closeProcs(fds);
 	}
 }
 

@@ -259,7 +259,7 @@ test("a terminal of FIFOs has the size that is told, goes on when its front end 
 	await later.shutdown();
 });
 
-test('a container that runs out of memory is told before its end, and its neighbour goes on', async (t, host) => {
+test('a container that runs out of memory is told, before its end if it ends by that, and its neighbour goes on', async (t, host) => {
 	const sandbox = await host.make();
 	await sandbox.start(host.id);
 	const told: string[] = [];
@@ -272,6 +272,11 @@ test('a container that runs out of memory is told before its end, and its neighb
 	await sandbox.start('eater');
 	t.match(await end, { told: ['eater'] });
 	t.ok(sandbox.oomKills('eater') > 0);
+	const other = { ...limit, cgroupsPath: `/isopod-test-${process.pid}/survivor` };
+	await host.member(sandbox, 'survivor', 'head -c 400m /dev/zero | tail -c 300m; sleep 1000', { linux: other });
+	await sandbox.start('survivor');
+	t.ok(await until(() => told.includes('survivor'), Boolean), 'while it goes on');
+	t.equal(await sandbox.status('survivor'), 'running');
 	t.equal(sandbox.oomKills('neighbour'), 0);
 	t.equal(await sandbox.status('neighbour'), 'running');
 	t.ok((await sandbox.stats('neighbour')).pids.current > 0);

@@ -37,7 +37,6 @@ export class GuestSandbox implements Sandbox {
 	private readonly listeners: ((id: string) => void)[] = [];
 	/** Kills for want of memory that were told, by container; those without a control group have no limit. */
 	private readonly oomTold = new Map<string, { readonly cgroup: Cgroup; kills: number }>();
-	private oomTimer: NodeJS.Timeout | null = null;
 
 	private constructor(
 		readonly store: StateStore,
@@ -261,13 +260,13 @@ export class GuestSandbox implements Sandbox {
 
 	onOom(listener: (id: string) => void): void {
 		this.listeners.push(listener);
-		if (this.oomTimer !== null || this.connection === null) return;
+		if (this.listeners.length > 1 || this.connection === null) return;
 		for (const id of this.containers()) this.watchOom(id);
-		this.oomTimer = setInterval(() => {
-			for (const id of this.oomTold.keys()) this.tellOom(id);
-		}, OOM_INTERVAL_MS);
-		this.oomTimer.unref();
-		this.connection.gone.then(() => this.stopWatching());
+		// The group has run out of memory: whether somebody is killed for it, and counted, comes a little later.
+		const look = (id: string): void => {
+			for (const delayMs of OOM_DELAYS_MS) setTimeout(() => this.tellOom(id), delayMs).unref();
+		};
+		this.connection.watchMemory(look).catch(() => {});
 	}
 
 	/** Guests have the score of the helper that makes them: it gets that of the container (or of the exec) that is next, its own where none is asked for. */
@@ -299,11 +298,6 @@ export class GuestSandbox implements Sandbox {
 		for (const listener of this.listeners) listener(id);
 	}
 
-	private stopWatching(): void {
-		if (this.oomTimer !== null) clearInterval(this.oomTimer);
-		this.oomTimer = null;
-	}
-
 	cgroupsPath(id: string): string | null {
 		return this.store.load(id).cgroupsPath;
 	}
@@ -325,7 +319,6 @@ export class GuestSandbox implements Sandbox {
 	}
 
 	close(): void {
-		this.stopWatching();
 		this.connection?.close();
 	}
 
@@ -347,8 +340,8 @@ export class GuestSandbox implements Sandbox {
 /** The sandbox process's log, in its container's folder. */
 const LOG = 'sandbox.log';
 const GONE = 'the sandbox process has ended';
-/** How often the host's counts of kills for want of memory are looked at; an end is told of exactly. */
-const OOM_INTERVAL_MS = 500;
+/** When the host's count of kills is looked at after a word that memory has run out. An end is told of exactly. */
+const OOM_DELAYS_MS = [0, 20, 100, 500, 2000];
 
 /** Null when nobody listens any more. */
 function connectIfThere(socket: string): SandboxClient | null {

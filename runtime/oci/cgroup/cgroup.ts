@@ -1,6 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, normalize } from 'node:path';
 import { HostError } from '../../host-error.js';
+import { native } from '../../native.js';
 import type { Resources } from '../resources.js';
 import { type Setting, settingsV1, settingsV2 } from './cgroup-settings.js';
 import { findHierarchies, type Hierarchies } from './hierarchies.js';
@@ -67,6 +68,29 @@ export class Cgroup {
 			const file = join(point, this.path, 'cgroup.procs');
 			return attempt(`Open ${file}`, () => openSync(file, 'w'));
 		});
+	}
+
+	/**
+	 * Opens what tells when the group runs out of memory (an eventfd in v1, memory.events in v2, to be polled); -1 when the host hasn't the controller. The caller
+	 * closes it.
+	 */
+	openMemoryEvents(): number {
+		const file = this.file('memory', this.version === 1 ? 'memory.oom_control' : 'memory.events');
+		if (file === null || !existsSync(file)) return -1;
+		const fd = attempt(`Open ${file}`, () => openSync(file, 'r'));
+		if (this.version === 2) return fd;
+		const events = native.eventfd();
+		try {
+			if (events < 0) throw HostError.errno('Make an eventfd', -events);
+			const control = join(dirname(file), 'cgroup.event_control');
+			attempt(`Write to ${control}`, () => writeFileSync(control, `${events} ${fd}`));
+			return events;
+		} catch (error) {
+			if (events >= 0) closeSync(events);
+			throw error;
+		} finally {
+			closeSync(fd);
+		}
 	}
 
 	/** Begins to stop every process in the group. */

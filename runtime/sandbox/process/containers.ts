@@ -28,6 +28,7 @@ import type { Config, ProcessConfig } from '../../oci/config.js';
 import { type Ended, exitText } from '../exit-record.js';
 import { openConsole } from './console-setup.js';
 import { buildContainer, processCredentials } from './container-setup.js';
+import { MemoryEvents } from './memory-events.js';
 import { kernelProfile } from './seccomp-conditions.js';
 
 /** Core files are never written, and a host's pipe handler is not run either: 1, not 0 (facts about RLIMIT_CORE). */
@@ -76,6 +77,8 @@ interface Prepared {
 	ended: Ended | null;
 	/** Where its end is written; -1 when it was. Owned. */
 	recordFd: number;
+	/** Its control group's word that memory has run out; null without a group. */
+	memory: MemoryEvents | null;
 	/** Size of its terminal that was told before the start: rows and columns. */
 	size: readonly [number, number] | null;
 	readonly execs: Map<string, Started>;
@@ -92,6 +95,8 @@ export class Containers {
 	private readonly prepared = new Map<string, Prepared>();
 	/** The pod ends with it; others may join its namespaces. */
 	private first: Prepared | null = null;
+	/** Told of a container whose control group has run out of memory. */
+	readonly memoryListeners = new Set<(id: string) => void>();
 	private nextListener = 1;
 	private nextExec = 1;
 
@@ -128,7 +133,7 @@ export class Containers {
 			this.findProgram(container, config.process, processCredentials(config.process));
 			this.kernel.containers.set(id, container);
 			const prepared: Prepared = {
-				...{ container, config, stdio, pids, init: null, ended: null, recordFd, size: null },
+				...{ container, config, stdio, pids, init: null, ended: null, recordFd, memory: null, size: null },
 				...{ execs: new Map(), cgroupFds: [], filter, waiting: [] },
 			};
 			this.first ??= prepared;
@@ -169,6 +174,7 @@ export class Containers {
 		if (prepared === this.first) throw new SetupError(`container ${JSON.stringify(id)} is the pod's: it ends with its sandbox process`);
 		this.prepared.delete(id);
 		this.kernel.containers.delete(id);
+		prepared.memory?.close();
 		for (const fd of cgroupFds) native.close(fd);
 		if (recordFd >= 0) native.close(recordFd);
 		if (init === null) for (const fd of stdio) native.close(fd);
@@ -209,12 +215,20 @@ export class Containers {
 		return { execId, outsidePid: started.group.pid };
 	}
 
-	/** Puts the container's processes into a control group; owns `fds`. */
-	joinCgroup(id: string, fds: readonly number[]): void {
+	/** Puts the container's processes into a control group; takes `fds` out of the list. The last is what tells of memory running out, if `hasMemoryEvents`. */
+	joinCgroup(id: string, fds: number[], hasMemoryEvents: boolean): void {
 		const prepared = this.get(id);
+		prepared.memory?.close();
+		const memoryFd = hasMemoryEvents ? (fds.pop() ?? -1) : -1;
+		prepared.memory =
+			memoryFd < 0
+				? null
+				: new MemoryEvents(this.kernel, memoryFd, () => {
+						for (const listener of this.memoryListeners) listener(id);
+					});
 		for (const fd of prepared.cgroupFds) native.close(fd);
-		prepared.cgroupFds = fds;
-		for (const group of prepared.container.groups.values()) enterCgroup(fds, group.pid);
+		prepared.cgroupFds = fds.splice(0);
+		for (const group of prepared.container.groups.values()) enterCgroup(prepared.cgroupFds, group.pid);
 	}
 
 	/** The host freezes the container's processes, or is about to let them go on. */

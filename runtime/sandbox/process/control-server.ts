@@ -73,12 +73,14 @@ export class ControlServer {
 			native.close(fd);
 			this.connections--;
 			isOpen = false;
+			if (onMemory !== null) this.containers.memoryListeners.delete(onMemory);
 			if (trace === null) return;
 			trace.end();
 			this.traces.delete(trace);
 		};
 		let isOpen = true;
 		let trace: TraceStream | null = null;
+		let onMemory: ((id: string) => void) | null = null;
 		const receive = (): void => {
 			let frames: Frame[] | null;
 			try {
@@ -86,7 +88,11 @@ export class ControlServer {
 				for (const frame of frames ?? []) {
 					if (trace !== null) throw new Error('a request on a connection that carries a trace');
 					this.answer(frame, (response) => isOpen && sendFrame(fd, Response.encode(response).finish()));
-					const { id, trace: wanted } = Request.decode(frame.body);
+					const { id, trace: wanted, watchMemory } = Request.decode(frame.body);
+					if (watchMemory && isOpen && onMemory === null) {
+						onMemory = (memoryEventOf) => sendFrame(fd, Response.encode(Response.create({ id, memoryEventOf })).finish());
+						this.containers.memoryListeners.add(onMemory);
+					}
 					if (!wanted || !isOpen || !this.kernel.containers.has(wanted.containerId ?? '')) continue;
 					trace = new TraceStream(this.kernel, fd, id, wanted);
 					this.traces.add(trace);
@@ -152,7 +158,7 @@ export class ControlServer {
 			return null;
 		}
 		if (request.joinCgroup) {
-			containers.joinCgroup(request.joinCgroup.containerId!, fds);
+			containers.joinCgroup(request.joinCgroup.containerId!, fds, request.joinCgroup.hasMemoryEvents ?? false);
 			return {};
 		}
 		if (request.pause) {
@@ -170,6 +176,7 @@ export class ControlServer {
 			containers.resize(containerId!, execId ?? '', rows ?? 0, columns ?? 0);
 			return {};
 		}
+		if (request.watchMemory) return {};
 		if (request.containers) return { containers: containers.list() };
 		if (request.setMemoryLimit) {
 			const { containerId, limitBytes } = request.setMemoryLimit;
