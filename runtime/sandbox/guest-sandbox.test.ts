@@ -18,7 +18,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { parseConfig } from '../oci/config.js';
-import { StateStore } from '../oci/state.js';
+import { processStart, StateStore } from '../oci/state.js';
 import { findHandler } from './handlers.js';
 import type { ContainerSpec, Sandbox } from './sandbox.js';
 
@@ -170,7 +170,7 @@ test("the pod's end is known when nobody listened, with its status; what was kil
 	await ended;
 	sandbox.close();
 	await until(
-		() => existsSync(`/proc/${pid}/ns/net`),
+		() => processStart(pid) !== '',
 		(isThere) => !isThere,
 	);
 	const later = await handler.open(host.store, host.id);
