@@ -238,6 +238,9 @@ static void delete (const char* scope) {
 }
 
 int main(int argc, char** argv) {
+  // By another name it would be taken for another handler, and a pod for what it is not.
+  const char* name = strrchr(argv[0], '/') == NULL ? argv[0] : strrchr(argv[0], '/') + 1;
+  if (strcmp(name, "containerd-shim-isopod-v1") != 0) fail("there is no handler %s", name);
   parse(argc, argv);
   find_package();
   unsetenv("ISOPOD_EARLY");

@@ -5,6 +5,7 @@ import { create, deleteContainer, type ExecOptions, exec, kill, list, ps, type R
 import { debug } from './debug.js';
 import { demo } from './demo.js';
 import { features } from './features.js';
+import { type InstallOptions, install, uninstall } from './install.js';
 import { events, pause, resume, UPDATE_OPTIONS, type UpdateOptions, update } from './resources.js';
 import { type TraceOptions, trace } from './trace.js';
 
@@ -187,6 +188,21 @@ program.command('demo', { hidden: true }).action(async () => {
 	if (rootfs === undefined) throw new Error('set ISOPOD_ROOTFS to a tree with bash, coreutils, python3 and busybox');
 	process.exitCode = await demo(rootfs);
 });
+
+for (const [name, description, action] of [
+	['install', "put the shim into place and the runtime into containerd's configuration", install],
+	['uninstall', 'undo what install did', uninstall],
+] as const) {
+	program
+		.command(name)
+		.description(description)
+		.option('--config <path>', "containerd's configuration", '/etc/containerd/config.toml')
+		.option('--bin-dir <path>', 'folder in which containerd finds its shims', '/usr/local/bin')
+		.option('--dry-run', 'show what would change')
+		.action((options: InstallOptions) => {
+			process.exitCode = action(options);
+		});
+}
 
 program
 	.command('check')

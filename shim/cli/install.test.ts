@@ -1,0 +1,56 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'smol-toml';
+import t from 'tap';
+import { withoutRuntimes, withRuntimes } from './install.js';
+import { PROGRAM } from './testing.js';
+
+t.test('runtimes are merged into what is there, and taken out again', async (t) => {
+	for (const [version, plugin] of [
+		[2, 'io.containerd.grpc.v1.cri'],
+		[3, 'io.containerd.cri.v1.runtime'],
+	] as const) {
+		const text = `version = ${version}\nroot = "/x"\n[plugins."${plugin}".containerd.runtimes.runc]\nruntime_type = "io.containerd.runc.v2"\n`;
+		const merged = withRuntimes(parse(text));
+		t.match(merged, {
+			root: '/x',
+			plugins: {
+				[plugin]: {
+					containerd: {
+						runtimes: {
+							runc: { runtime_type: 'io.containerd.runc.v2' },
+							isopod: { runtime_type: 'io.containerd.isopod.v1' },
+						},
+					},
+				},
+			},
+		});
+		t.same(withoutRuntimes(merged), parse(text));
+	}
+	t.same(withoutRuntimes(withRuntimes(parse(''))), { version: 2 });
+	t.throws(() => withRuntimes(parse('version = 1')), /want 2 or 3/);
+});
+
+t.test('install and uninstall change files, --dry-run does not', async (t) => {
+	const folder = mkdtempSync(join(tmpdir(), 'isopod-install-'));
+	t.teardown(() => rmSync(folder, { recursive: true }));
+	const config = join(folder, 'config.toml');
+	const before = '# ours\nversion = 2\n';
+	writeFileSync(config, before);
+	const isopod = (...args: string[]): { status: number | null; stdout: string; stderr: string } =>
+		spawnSync(process.execPath, [PROGRAM, ...args, '--config', config, '--bin-dir', join(folder, 'bin')], { encoding: 'utf8' });
+	const dry = isopod('install', '--dry-run');
+	t.equal(dry.status, 0, dry.stderr);
+	t.match(dry.stdout, /\+ runtime_type = "io.containerd.isopod.v1"/);
+	t.same(readdirSync(folder), ['config.toml']);
+	t.equal(isopod('install').status, 0);
+	t.match(readFileSync(config, 'utf8'), /io\.containerd\.isopod\.v1/);
+	t.equal(readFileSync(`${config}.before-isopod`, 'utf8'), before);
+	t.match(readlinkSync(join(folder, 'bin/containerd-shim-isopod-v1')), /native\/build\/containerd-shim-isopod-v1$/);
+	t.match(isopod('install').stdout, /nothing to change/);
+	t.equal(isopod('uninstall').status, 0);
+	t.same(readdirSync(join(folder, 'bin')), []);
+	t.same(parse(readFileSync(config, 'utf8')), { version: 2 });
+});
