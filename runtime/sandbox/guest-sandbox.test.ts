@@ -9,6 +9,7 @@ import {
 	readdirSync,
 	readFileSync,
 	readSync,
+	rmdirSync,
 	rmSync,
 	symlinkSync,
 	writeSync,
@@ -17,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { findHierarchies } from '../oci/cgroup/hierarchies.js';
 import { parseConfig } from '../oci/config.js';
 import { processStart, StateStore } from '../oci/state.js';
 import { findHandler } from './handlers.js';
@@ -372,6 +374,13 @@ t.test('a handler is found by its name', async (t) => {
 	t.throws(() => findHandler('nothing'), /no handler is called "nothing"/);
 });
 
-t.test('nothing of these tests runs any more', async (t) => {
+t.teardown(() => {
+	for (const point of new Set(findHierarchies().mounts.values())) {
+		const folder = join(point, `isopod-test-${process.pid}`);
+		if (existsSync(folder)) rmdirSync(folder);
+	}
+});
+
+t.test('nothing of these tests is mounted any more', async (t) => {
 	t.notMatch(readFileSync('/proc/self/mountinfo', 'latin1'), 'isopod-pod-');
 });

@@ -163,8 +163,9 @@ export class GuestSandbox implements Sandbox {
 	/** Start and wait are one request: a program may have ended, and its sandbox process with it, before a second one is read. */
 	async start(id: string): Promise<{ readonly pid: number; readonly ended: Promise<GuestExit> }> {
 		const record = this.store.load(id);
+		const { client } = this;
 		this.setOomScore(id, {});
-		const { started, ended } = this.client.start(id);
+		const { started, ended } = client.start(id);
 		const { outsidePid } = await started;
 		const pid = this.hostPid(outsidePid);
 		record.status = 'running';
@@ -175,9 +176,10 @@ export class GuestSandbox implements Sandbox {
 	}
 
 	async exec(id: string, execId: string, process: object, stdio: readonly number[]): Promise<number> {
+		const { client } = this;
 		this.setOomScore(id, process);
 		const { outsidePid } = await withStdio(stdio, (process as { terminal?: boolean }).terminal === true, (fds) =>
-			this.client.call({ exec: { containerId: id, execId, process: JSON.stringify(process) } }, fds),
+			client.call({ exec: { containerId: id, execId, process: JSON.stringify(process) } }, fds),
 		);
 		return this.hostPid(outsidePid);
 	}
