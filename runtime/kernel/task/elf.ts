@@ -36,6 +36,8 @@ const HEADER_BYTES = 64;
 const PROGRAM_HEADER_BYTES = 56;
 /** Linux reads at most 64 KiB of program headers (fs/binfmt_elf.c). */
 const MAX_PROGRAM_HEADERS = 1170;
+/** Where a part of a file may begin: no file is as long as what a number can't hold exactly. */
+const MAX_OFFSET = Number.MAX_SAFE_INTEGER / 2;
 
 const buffer = Buffer.alloc(MAX_PROGRAM_HEADERS * PROGRAM_HEADER_BYTES);
 const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
@@ -58,7 +60,7 @@ export function readElf(fd: number, object: number): ElfImage | number {
 	const phnum = view.getUint16(56, true);
 	if (view.getUint16(54, true) !== PROGRAM_HEADER_BYTES || phnum < 1 || phnum > MAX_PROGRAM_HEADERS) return -ENOEXEC;
 	const bytes = phnum * PROGRAM_HEADER_BYTES;
-	if (phoff > Number.MAX_SAFE_INTEGER / 2 || native.pread(fd, buffer, 0, bytes, phoff) !== bytes) return -ENOEXEC;
+	if (phoff > MAX_OFFSET || native.pread(fd, buffer, 0, bytes, phoff) !== bytes) return -ENOEXEC;
 
 	const segments: PlanSegment[] = [];
 	let interpreter: { offset: number; length: number } | null = null;
@@ -82,7 +84,7 @@ export function readElf(fd: number, object: number): ElfImage | number {
 		if (memoryBytes === 0) continue;
 		if (fileBytes > memoryBytes || memoryBytes > TASK_SIZE || address + memoryBytes > TASK_SIZE || segments.length === MAX_SEGMENTS / 2)
 			return -ENOEXEC;
-		if (offset % PAGE_SIZE !== address % PAGE_SIZE) return -ENOEXEC;
+		if (offset > MAX_OFFSET || offset % PAGE_SIZE !== address % PAGE_SIZE) return -ENOEXEC;
 		if (phdr === 0 && offset <= phoff && phoff < offset + fileBytes) phdr = address + phoff - offset;
 		const start = pageDown(address);
 		const fileEnd = address + fileBytes;
@@ -108,7 +110,13 @@ export function readElf(fd: number, object: number): ElfImage | number {
 	let interpreterPath: string | null = null;
 	if (interpreter !== null) {
 		const { offset, length } = interpreter;
-		if (length < 2 || length > PATH_MAX || native.pread(fd, buffer, 0, length, offset) !== length || buffer[length - 1] !== 0)
+		if (
+			length < 2 ||
+			length > PATH_MAX ||
+			offset > MAX_OFFSET ||
+			native.pread(fd, buffer, 0, length, offset) !== length ||
+			buffer[length - 1] !== 0
+		)
 			return -ENOEXEC;
 		interpreterPath = buffer.latin1Slice(0, buffer.indexOf(0));
 	}
