@@ -26,6 +26,8 @@ const PROTOCOL_ERROR = 1;
 /** A stream that the client opened. Its two directions end apart from each other. */
 export class SpdyStream extends Duplex {
 	private isReset = false;
+	/** All of the client's bytes are here, though perhaps not read yet. */
+	isWhole = false;
 	private onRead: (() => void) | null = null;
 
 	constructor(
@@ -41,14 +43,16 @@ export class SpdyStream extends Duplex {
 
 	/** Bytes of the client's; resolves when more may come. */
 	receive(bytes: Buffer): Promise<void> | null {
-		if (this.destroyed || this.readableEnded || this.push(bytes)) return null;
+		if (this.destroyed || this.isWhole || this.push(bytes)) return null;
 		return new Promise((resolve) => {
 			this.onRead = resolve;
 		});
 	}
 
 	receiveEnd(): void {
-		if (!this.destroyed) this.push(null);
+		if (this.destroyed || this.isWhole) return;
+		this.isWhole = true;
+		this.push(null);
 	}
 
 	/** The client gave it up, or the connection is gone. */
@@ -112,7 +116,8 @@ export class SpdyConnection {
 	close(): void {
 		if (this.isClosed) return;
 		this.isClosed = true;
-		for (const stream of [...this.streams.values()]) stream.receiveReset();
+		// What a client said to its end before it went can still be read.
+		for (const stream of [...this.streams.values()]) if (!stream.isWhole) stream.receiveReset();
 		this.headerReader.close();
 		// What is written still goes out; a client that does not read it has some seconds.
 		this.socket.end();
