@@ -147,10 +147,11 @@ test('WebSocket port-forward by channels', async (t) => {
 	const server = await startServer(t);
 	const url = server.portForward({
 		ports: [80, 81],
-		connect: (port, stream) => {
+		connect: (port, stream, signal) => {
 			if (port !== 80) return Promise.reject(new Error('nobody listens'));
 			const socket: Socket = connect((echo.address() as AddressInfo).port, '127.0.0.1');
 			stream.pipe(socket).pipe(stream);
+			signal.addEventListener('abort', () => socket.destroy());
 			return new Promise((resolve) => socket.once('close', resolve));
 		},
 	});
