@@ -85,9 +85,11 @@ function openLog(path: string, namespace: string): pino.Logger {
 }
 
 /** Removes all that is left of a container whose shim is gone, and answers with its end. */
-async function cleanUp({ id, state, bundle }: Options): Promise<void> {
+async function cleanUp({ id, state, bundle, socket }: Options): Promise<void> {
 	const store = new StateStore(state);
 	if (existsSync(store.folder(id))) {
+		// Whoever served there is dead or dying.
+		rmSync(socket, { force: true });
 		try {
 			await destroyContainer(store, store.load(id));
 		} catch (error) {

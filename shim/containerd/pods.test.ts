@@ -1,86 +1,15 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
-import { Containerd, IMAGE } from './testing.js';
+import { Containerd } from './testing.js';
+import { ended, exec, logsOf, Pod, RUNNING } from './testing-pod.js';
 
 const containerd = new Containerd();
 await containerd.start();
 t.teardown(() => containerd.stop());
 const { cri } = containerd;
-const logs = join(containerd.folder, 'logs');
-mkdirSync(logs);
-
-interface PodChanges {
-	readonly handler?: string;
-	/** CRI's NamespaceMode of the PID namespace: 0 for the pod's, 1 for each container's. */
-	readonly pids?: number;
-}
-
-let count = 0;
-
-/** A pod by containerd's CRI plugin. */
-class Pod {
-	private constructor(
-		readonly id: string,
-		readonly config: object,
-		private readonly pids: number,
-	) {}
-
-	static async run({ handler = 'isopod', pids = 1 }: PodChanges = {}): Promise<Pod> {
-		const name = `pod${count++}`;
-		const config = {
-			metadata: { name, uid: `${name}-${process.pid}`, namespace: 'default', attempt: 0 },
-			hostname: name,
-			logDirectory: logs,
-			linux: { securityContext: { namespaceOptions: { network: 0, pid: pids, ipc: 0 } } },
-		};
-		const { podSandboxId } = await cri.call('RunPodSandbox', { config, runtimeHandler: handler });
-		return new Pod(podSandboxId, config, pids);
-	}
-
-	/** Makes and starts a container; its log is NAME.log. */
-	async start(name: string, command: readonly string[], changes: object = {}, linux: object = {}): Promise<string> {
-		const config = {
-			metadata: { name },
-			image: { image: IMAGE },
-			command: [...command],
-			logPath: `${name}.log`,
-			...changes,
-			linux: { securityContext: { namespaceOptions: { network: 0, pid: this.pids, ipc: 0 } }, ...linux },
-		};
-		const { containerId } = await cri.call('CreateContainer', { podSandboxId: this.id, config, sandboxConfig: this.config });
-		await cri.call('StartContainer', { containerId });
-		return containerId;
-	}
-
-	async ip(): Promise<string> {
-		return (await cri.call('PodSandboxStatus', { podSandboxId: this.id })).status?.network?.ip ?? '';
-	}
-
-	async remove(): Promise<void> {
-		await cri.call('StopPodSandbox', { podSandboxId: this.id });
-		await cri.call('RemovePodSandbox', { podSandboxId: this.id });
-	}
-}
-
-async function exec(containerId: string, script: string): Promise<{ code: number; stdout: string; stderr: string }> {
-	const { exitCode, stdout, stderr } = await cri.call('ExecSync', { containerId, cmd: ['/bin/sh', '-c', script], timeout: 20 });
-	return { code: exitCode, stdout: Buffer.from(stdout).toString(), stderr: Buffer.from(stderr).toString() };
-}
-
-/** CRI's ContainerState. */
-const RUNNING = 1;
-const EXITED = 2;
-
-async function ended(containerId: string): Promise<{ exitCode: number; reason: string }> {
-	for (let tries = 0; ; tries++) {
-		const { status } = await cri.call('ContainerStatus', { containerId });
-		if (status?.state === EXITED) return { exitCode: status.exitCode ?? -1, reason: status.reason ?? '' };
-		if (tries > 200) throw new Error(`container ${containerId} doesn't end`);
-		await new Promise((then) => setTimeout(then, 50));
-	}
-}
+const logs = logsOf(containerd);
 
 /** What a server at a pod's address says, or why there was no answer. */
 function ask(host: string, port: number): Promise<string> {
@@ -97,7 +26,7 @@ function ask(host: string, port: number): Promise<string> {
 }
 
 t.test('a pod of two containers: an address, localhost, names, processes of their own, logs, stats', async (t) => {
-	const pod = await Pod.run();
+	const pod = await Pod.run(containerd);
 	const server = await pod.start('server', ['/bin/sh', '-c', 'echo ready; while :; do echo "from $(hostname)" | nc -l -p 8080; done']);
 	const other = await pod.start(
 		'other',
@@ -105,7 +34,7 @@ t.test('a pod of two containers: an address, localhost, names, processes of thei
 		{},
 		{ resources: { memoryLimitInBytes: 64 << 20, cpuPeriod: 100_000, cpuQuota: 50_000 } },
 	);
-	const { stdout, code } = await exec(other, 'nc 127.0.0.1 8080; ps; exit 5');
+	const { stdout, code } = await exec(cri, other, 'nc 127.0.0.1 8080; ps; exit 5');
 	t.equal(code, 5);
 	t.match(stdout, /^from pod0\n/, 'localhost is shared');
 	t.match(stdout, /1 .*sleep 1000/);
@@ -113,10 +42,10 @@ t.test('a pod of two containers: an address, localhost, names, processes of thei
 	const ip = await pod.ip();
 	t.match(ip, /^10\.199\./);
 	t.equal(await ask(ip, 8080), 'from pod0\n', 'the host reaches it at its address');
-	const neighbour = await Pod.run();
+	const neighbour = await Pod.run(containerd);
 	const third = await neighbour.start('third', ['/bin/sleep', '1000']);
-	t.equal((await exec(third, `nc ${ip} 8080`)).stdout, 'from pod0\n', 'and so does another pod');
-	t.match((await exec(third, 'nc 127.0.0.1 8080')).code, 1, 'whose localhost is its own');
+	t.equal((await exec(cri, third, `nc ${ip} 8080`)).stdout, 'from pod0\n', 'and so does another pod');
+	t.equal((await exec(cri, third, 'nc 127.0.0.1 8080')).code, 1, 'whose localhost is its own');
 	const { stats } = await cri.call('ContainerStats', { containerId: other });
 	t.ok(Number(stats?.memory?.workingSetBytes?.value) > 0);
 	t.match(readFileSync(join(logs, 'server.log'), 'utf8'), /^\S+ stdout F ready\n/);
@@ -132,47 +61,47 @@ t.test('a pod of two containers: an address, localhost, names, processes of thei
 });
 
 t.test('a PID namespace for the whole pod', async (t) => {
-	const pod = await Pod.run({ pids: 0 });
+	const pod = await Pod.run(containerd, { pids: 0 });
 	await pod.start('one', ['/bin/sleep', '600']);
 	const two = await pod.start('two', ['/bin/sleep', '700']);
-	const { stdout } = await exec(two, 'ps');
+	const { stdout } = await exec(cri, two, 'ps');
 	t.match(stdout, 'sleep 600');
 	t.match(stdout, /1 .*sleep 1000000/, 'number 1 is the pause container');
 	await pod.remove();
 });
 
 t.test('each pod gets what its handler names, side by side', async (t) => {
-	const pods = await Promise.all(['isopod', 'runc', ''].map((handler) => Pod.run({ handler })));
+	const pods = await Promise.all(['isopod', 'runc', ''].map((handler) => Pod.run(containerd, { handler })));
 	const kernels: string[] = [];
-	for (const pod of pods) kernels.push((await exec(await pod.start('main', ['/bin/sleep', '1000']), 'cat /proc/version')).stdout);
+	for (const pod of pods) kernels.push((await exec(cri, await pod.start('main', ['/bin/sleep', '1000']), 'cat /proc/version')).stdout);
 	t.match(kernels[0], /isopod/);
 	for (const kernel of kernels.slice(1)) t.equal(kernel, readFileSync('/proc/version', 'utf8'));
-	await t.rejects(Pod.run({ handler: 'unheard-of' }), /no runtime for "unheard-of"/);
+	await t.rejects(Pod.run(containerd, { handler: 'unheard-of' }), /no runtime for "unheard-of"/);
 	for (const pod of pods) await pod.remove();
 });
 
 t.test('exit codes, a stop with its grace period, a kill for want of memory', async (t) => {
-	const pod = await Pod.run();
-	t.match(await ended(await pod.start('seven', ['/bin/sh', '-c', 'exit 7'])), { exitCode: 7, reason: 'Error' });
-	t.match(await ended(await pod.start('zero', ['/bin/true'])), { exitCode: 0, reason: 'Completed' });
+	const pod = await Pod.run(containerd);
+	t.match(await ended(cri, await pod.start('seven', ['/bin/sh', '-c', 'exit 7'])), { exitCode: 7, reason: 'Error' });
+	t.match(await ended(cri, await pod.start('zero', ['/bin/true'])), { exitCode: 0, reason: 'Completed' });
 	const polite = await pod.start('polite', ['/bin/sh', '-c', 'trap "exit 3" TERM; while :; do sleep 0.1; done']);
 	await cri.call('StopContainer', { containerId: polite, timeout: 20 });
-	t.match(await ended(polite), { exitCode: 3 });
+	t.match(await ended(cri, polite), { exitCode: 3 });
 	const stubborn = await pod.start('stubborn', ['/bin/sh', '-c', 'trap "" TERM; while :; do sleep 0.1; done']);
 	await cri.call('StopContainer', { containerId: stubborn, timeout: 1 });
-	t.match(await ended(stubborn), { exitCode: 137 });
+	t.match(await ended(cri, stubborn), { exitCode: 137 });
 	const hungry = await pod.start(
 		'hungry',
 		['/bin/sh', '-c', 'x=x; while :; do x=$x$x; done'],
 		{},
 		{ resources: { memoryLimitInBytes: 32 << 20 } },
 	);
-	t.match(await ended(hungry), { exitCode: 137, reason: 'OOMKilled' });
+	t.match(await ended(cri, hungry), { exitCode: 137, reason: 'OOMKilled' });
 	await pod.remove();
 });
 
 t.test('hardened and ordinary security contexts', async (t) => {
-	const pod = await Pod.run();
+	const pod = await Pod.run(containerd);
 	const namespaceOptions = { network: 0, pid: 1, ipc: 0 };
 	const script = 'id -u; id -g; touch /x 2>/dev/null || echo read-only; grep CapEff /proc/self/status; grep NoNewPrivs /proc/self/status';
 	const hardened = await pod.start(
@@ -193,10 +122,10 @@ t.test('hardened and ordinary security contexts', async (t) => {
 			},
 		},
 	);
-	t.match((await exec(hardened, script)).stdout, /^1000\n1001\nread-only\nCapEff:\t0+\nNoNewPrivs:\t1\n/);
+	t.match((await exec(cri, hardened, script)).stdout, /^1000\n1001\nread-only\nCapEff:\t0+\nNoNewPrivs:\t1\n/);
 	const ordinary = await pod.start('ordinary', ['/bin/sleep', '100'], { envs: [{ key: 'A', value: 'b' }], workingDir: '/tmp' });
 	t.match(
-		(await exec(ordinary, `${script}; echo $A; pwd; cat /etc/hosts; cat /etc/hostname`)).stdout,
+		(await exec(cri, ordinary, `${script}; echo $A; pwd; cat /etc/hosts; cat /etc/hostname`)).stdout,
 		/^0\n0\nCapEff:\t00000000a80425fb\nNoNewPrivs:\t0\nb\n\/tmp\n.*\npod\d+\n$/s,
 	);
 	await pod.remove();

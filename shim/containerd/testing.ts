@@ -91,6 +91,7 @@ state = "${this.folder}/state"
 			if (tries > 100 || this.child.exitCode !== null) throw new Error(`containerd doesn't start: ${this.log}`);
 			await new Promise((then) => setTimeout(then, 100));
 		}
+		await this.recovered();
 		if (existsSync(join(this.folder, 'tree'))) return;
 		const tree = join(this.folder, 'tree');
 		for (const folder of ['bin', 'tmp']) mkdirSync(join(tree, folder), { recursive: true });
@@ -98,6 +99,19 @@ state = "${this.folder}/state"
 		for (const applet of APPLETS.split(' ')) symlinkSync('busybox', join(tree, 'bin', applet));
 		this.importImage(tree, IMAGE, ['/bin/sh']);
 		this.importImage(tree, PAUSE, ['/bin/sleep', '1000000']);
+	}
+
+	/** Its CRI plugin has found again what there was. */
+	private async recovered(): Promise<void> {
+		for (let tries = 0; ; tries++) {
+			try {
+				await this.cri.call('ListContainers', {});
+				return;
+			} catch (error) {
+				if (tries > 100) throw error;
+				await new Promise((then) => setTimeout(then, 100));
+			}
+		}
 	}
 
 	/** Makes an image of a tree, as an OCI layout, for containerd's own namespaces. */
