@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import t from 'tap';
@@ -13,9 +13,10 @@ const native = resolve('native');
 const folder = mkdtempSync(join(tmpdir(), 'isopod-sanitizers-'));
 t.teardown(() => rmSync(folder, { recursive: true }));
 
-function compile(name: string, source: string): string {
+function compile(name: string, ...sources: readonly string[]): string {
 	const program = join(folder, name);
-	execFileSync('gcc', ['-std=gnu17', ...SANITIZE, '-o', program, join(native, source)]);
+	const files = sources.map((source) => join(native, source));
+	execFileSync('gcc', ['-std=gnu17', '-DISOPOD_VERSION="test"', ...SANITIZE, '-o', program, ...files]);
 	return program;
 }
 
@@ -83,7 +84,7 @@ t.test('the launcher refuses every kind of bad argument without a fault', (t) =>
 t.test('the front passes any command line on, and cleans up after a launcher that is not there', (t) => {
 	mkdirSync(join(folder, 'native/build'), { recursive: true });
 	mkdirSync(join(folder, 'dist'));
-	const front = compile('native/build/isopod', 'front/front.c');
+	const front = compile('native/build/isopod', 'front/front.c', 'front/early.c');
 	const state = join(folder, 'state');
 	const long = 'x'.repeat(9000);
 	const lines: readonly (readonly string[])[] = [
@@ -109,5 +110,61 @@ t.test('the front passes any command line on, and cleans up after a launcher tha
 	}
 	// Those whose launcher could not be started are the command line's to discard, which here is /bin/true.
 	for (const name of readdirSync(state)) t.match(name, /^\.(ids|early-\d+)$/);
+	t.end();
+});
+
+t.test('the shim takes any command line and any config.json', (t) => {
+	const root = join(folder, 'shim');
+	mkdirSync(join(root, 'native/build'), { recursive: true });
+	mkdirSync(join(root, 'dist'));
+	mkdirSync(join(root, 'bundle'));
+	// In Node's place: nothing is to be served.
+	writeFileSync(join(root, 'dist/sandbox-files'), '/bin/true\n');
+	const shim = compile('shim/native/build/containerd-shim-isopod-v1', 'shim/shim.c', 'front/early.c');
+	const namespace = `test-${process.pid}`;
+	t.teardown(() => {
+		for (const name of readdirSync('/run/containerd/s')) if (name.includes(namespace)) rmSync(join('/run/containerd/s', name));
+		rmSync(`/run/containerd/isopod/${namespace}`, { recursive: true, force: true });
+	});
+	const run = (args: readonly string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string } =>
+		spawnSync(shim, args, { cwd: join(root, 'bundle'), encoding: 'utf8' });
+	const ours = ['-namespace', namespace];
+	for (const [args, wanted] of [
+		[[], /want -id/],
+		[['-id'], /want -id/],
+		[['-id', 'a/b', '-namespace', 'x', 'start'], /want -id/],
+		[['-id', 'a', 'start'], /want -namespace/],
+		[['--id=a', ...ours, 'x'.repeat(9000)], /want start or delete/],
+		[['-id', 'a', ...ours], /want start or delete/],
+		[['-id', 'a', ...ours, 'start'], /open config.json of the bundle/],
+		[['-id', 'y'.repeat(300), ...ours, 'delete'], /too long/],
+	] as const) {
+		const { status, stderr } = run(args);
+		t.equal(status, 1, args.join(' ').slice(0, 60));
+		t.match(stderr, wanted);
+		t.notMatch(stderr, /Sanitizer|runtime error/);
+	}
+	const key = '"io.kubernetes.cri.sandbox-id"';
+	for (const [config, group] of [
+		['', 'a'],
+		['{', 'a'],
+		[`{"annotations":{${key}:"pod"}}`, 'pod'],
+		[`{"annotations":{${key} :\n"pod"}}`, 'pod'],
+		[`{"annotations":{${key}:"../pod"}}`, 'a'],
+		[`{"annotations":{${key}:"po\\"d"}}`, 'a'],
+		[`{"annotations":{${key}:"${'p'.repeat(5000)}"}}`, 'a'],
+		[`{"annotations":{${key}:`, 'a'],
+		[`{"annotations":{"x":${JSON.stringify(`${key}:"stolen"`)}}}`, 'a'],
+		[key, 'a'],
+		[`{"annotations":{"io.containerd.runc.v2.group":"group",${key}:"pod"}}`, 'group'],
+		[' '.repeat(9 << 20), 'a'],
+	] as const) {
+		writeFileSync(join(root, 'bundle/config.json'), config);
+		const { status, stdout, stderr } = run(['-id', 'a', ...ours, 'start']);
+		t.equal(status, 0, stderr);
+		t.equal(stdout, `unix:///run/containerd/s/isopod-${namespace}-${group}`, config.slice(0, 80));
+		t.equal(readFileSync(join(root, 'bundle/address'), 'utf8'), stdout);
+		t.notMatch(stderr, /Sanitizer|runtime error/);
+	}
 	t.end();
 });

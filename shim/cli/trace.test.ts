@@ -21,7 +21,7 @@ test('debug shows tasks, descriptors, mounts, queues, counts and memory, and sto
 	await until(() => report().tasks.some(({ pid, state }) => pid === 1 && state === 'blocked'));
 	const { tasks, descriptors, mounts, queues, calls, memory } = report();
 	const shell = tasks.find(({ pid }) => pid === 1)!;
-	t.match(shell, { tid: 1, name: 'busybox', state: 'blocked', call: /^(read\(0, 0x[0-9a-f]+, \d+\)|poll\(0x[0-9a-f]+, 1, -1\))$/ });
+	t.match(shell, { tid: 1, name: 'sh', state: 'blocked', call: /^(read\(0, 0x[0-9a-f]+, \d+\)|poll\(0x[0-9a-f]+, 1, -1\))$/ });
 	t.ok(shell.blockedMs! >= 0 && shell.queues >= 1 && shell.outsidePid > 1);
 	t.match(
 		tasks.find(({ name }) => name === 'sleep'),
@@ -41,7 +41,7 @@ test('debug shows tasks, descriptors, mounts, queues, counts and memory, and sto
 	t.equal(table.code, 0);
 	for (const wanted of [
 		/^Tasks\nPID +TID/,
-		/\n1 +1 +\d+ +busybox +blocked/,
+		/\n1 +1 +\d+ +sh +blocked/,
 		/\n1 +7 +r-- .*\/etc\/passwd\n/,
 		/\nMounts\n/,
 		/\n\d+ +execve\n/,
@@ -70,7 +70,7 @@ test('run --trace writes the calls of a program with arguments, results and time
 	t.match(bench.isopod(['run', '--trace', 'calls', 'c1']), { code: 3 });
 	const text = readFileSync(join(bench.bundle, 'calls'), 'latin1');
 	for (const wanted of [
-		/^\[pid 1\] execve\("\/bin\/busybox", 0x[0-9a-f]+, 0x[0-9a-f]+\) = 0 <\d+\.\d{6}>$/m,
+		/^\[pid 1\] execve\("\/bin\/sh", 0x[0-9a-f]+, 0x[0-9a-f]+\) = 0 <\d+\.\d{6}>$/m,
 		/^\[pid 1\] (v?fork|clone)\(.*\) = 2 <\d+\.\d{6}>$/m,
 		/^\[pid \d+\] open(at)?\((AT_FDCWD, )?"\/etc\/passwd", O_RDONLY(\|O_\w+)*(, 0\d*)?\) = 3 <\d+\.\d{6}>$/m,
 		/"\/etc\/nope", O_RDONLY.* = -1 ENOENT </m,
