@@ -17,6 +17,7 @@ export interface SandboxIds {
 }
 
 const MS_RDONLY = 1;
+const MS_REMOUNT = 0x20;
 const MS_BIND = 0x1000;
 const MS_REC = 0x4000;
 const MNT_DETACH = 2;
@@ -78,8 +79,6 @@ function mountOne({ type, source }: RootfsMount, target: string, options: readon
 	if (error >= 0 && isBind && (flags & ~(MS_BIND | MS_REC)) !== 0) error = native.mount(source, target, '', flags | MS_REMOUNT, '', 0);
 	if (error < 0) throw HostError.errno(`Mount ${source} (${type}, ${options.join(',')}) on ${target}`, -error);
 }
-
-const MS_REMOUNT = 0x20;
 
 function mountMappedOverlay(mount: RootfsMount, target: string, scratch: string, { userNamespace, base }: SandboxIds): void {
 	const value = (name: string): string | null =>
