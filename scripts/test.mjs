@@ -17,8 +17,10 @@ const rootfsNames = ['base', 'full', 'python', 'stress'];
 const args = process.argv.slice(2);
 const isWhole = args.every((arg) => arg.startsWith('-'));
 
-await main('test', setUpStepCount + rootfsNames.length + (isWhole ? checkStepCount : 0), async (steps) => {
+await main('test', setUpStepCount + rootfsNames.length + 1 + (isWhole ? checkStepCount : 0), async (steps) => {
 	await setUp(steps, ['setup', 'test'], rootfsNames);
+	// Else the first run of a checkout loads the TypeScript compiler into every test's process.
+	await steps.step('Setting up tap with the plugins of .taprc', () => steps.run(process.execPath, [tapProgram(), 'build']).then(() => {}));
 	// The tests run all the same when a check fails: both are worth knowing.
 	const failure = isWhole ? await runChecks(steps) : undefined;
 	if (failure) showFailure(failure);
@@ -39,14 +41,17 @@ await main('test', setUpStepCount + rootfsNames.length + (isWhole ? checkStepCou
  * @returns {Promise<{status: number, failed: string[]}>} the files that failed
  */
 async function tap(steps, args) {
-	const program = join(dirname(createRequire(import.meta.url).resolve('tap/package.json')), 'dist/esm/run.mjs');
 	const file = join(stateFolder, 'tests.tap');
 	const env = process.stdout.isTTY ? {} : { CI: 'true', TAP_REPORTER: 'silent' };
-	const status = await steps.runShown(process.execPath, [program, `--output-file=${file}`, ...args], { env });
+	const status = await steps.runShown(process.execPath, [tapProgram(), `--output-file=${file}`, ...args], { env });
 	const results = readFileSync(file, 'utf8');
 	if (!process.stdout.isTTY) {
 		const failures = results.match(FAILURES) ?? [];
 		process.stdout.write(`${failures.join('').slice(0, MAX_SHOWN)}${results.match(/^# (\{ total|time=).*\n/gm)?.join('') ?? ''}`);
 	}
 	return { status, failed: [...results.matchAll(/^not ok \d+ - (\S+\.test\.m?js)/gm)].map((match) => match[1]) };
+}
+
+function tapProgram() {
+	return join(dirname(createRequire(import.meta.url).resolve('tap/package.json')), 'dist/esm/run.mjs');
 }
