@@ -1,6 +1,6 @@
 // Network configurations of CNI (cni.dev, SPEC.md section 1): which one counts, and telling when that changes.
 
-import { type FSWatcher, readdirSync, readFileSync, unwatchFile, watch, watchFile } from 'node:fs';
+import { type FSWatcher, readdirSync, readFileSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { HostError } from '../../../runtime/host-error.js';
 
@@ -97,7 +97,7 @@ export class NetworkConfigs {
 	private found: CurrentNetwork;
 	private watcher: FSWatcher | null = null;
 	private timer: NodeJS.Timeout | null = null;
-	private readonly poll = (): void => this.changed();
+	private readonly poll: NodeJS.Timeout;
 
 	/** `onChange` is called when another configuration counts, or none. */
 	constructor(
@@ -106,7 +106,9 @@ export class NetworkConfigs {
 	) {
 		this.watchFolder();
 		this.found = findNetwork(folder);
-		watchFile(folder, { interval: POLL_MS, persistent: false }, this.poll);
+		this.poll = setInterval(() => {
+			if (this.watcher === null) this.changed();
+		}, POLL_MS).unref();
 	}
 
 	get current(): CurrentNetwork {
@@ -114,7 +116,7 @@ export class NetworkConfigs {
 	}
 
 	close(): void {
-		unwatchFile(this.folder, this.poll);
+		clearInterval(this.poll);
 		this.watcher?.close();
 		if (this.timer !== null) clearTimeout(this.timer);
 	}
