@@ -428,6 +428,15 @@ export declare function setMountAttributes(
 export declare function mount(source: string, target: string, type: string, flags: number, data: string, fileSystemId: number): number;
 /** move_mount(2): puts a detached mount on the folder (or file) `target`. */
 export declare function moveMount(treeFd: number, target: string): number;
+/**
+ * Attaches a detached mount at `path`, which is made (a folder or a file, as the tree is), in the mount namespace `namespaceFd`. For a caller with power over that.
+ * 0 or -errno.
+ */
+export declare function attachTree(namespaceFd: number, treeFd: number, path: string): number;
+/** Makes such a mount read-only. */
+export declare function sealTree(namespaceFd: number, path: string): number;
+/** Takes such a mount off, and the folder or file that it was attached to. */
+export declare function detachTree(namespaceFd: number, path: string): number;
 export declare function umount(path: string, flags: number): number;
 
 // --- Confinement, clock, host -------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ function compile(name: string, ...sources: readonly string[]): string {
 	return program;
 }
 
-for (const target of ['filter', 'loader', 'calls']) {
+for (const target of ['filter', 'loader', 'calls', 'agent']) {
 	t.test(`nothing is found by ${FUZZ_SECONDS} seconds of fuzzing: ${target}`, (t) => {
 		const { status, stderr } = spawnSync(process.execPath, ['scripts/fuzz.mjs', `${FUZZ_SECONDS}`, target], { encoding: 'utf8' });
 		t.equal(status, 0, stderr.slice(-8000));
@@ -68,6 +68,9 @@ t.test('the launcher refuses every kind of bad argument without a fault', (t) =>
 		['--hostname', '', '--', '/x'],
 		['--hostname', long, '--', '/x'],
 		['--report-fd', '77', '--', '/x'],
+		['--capabilities', '', '--', '/x'],
+		['--capabilities', 'xyz', '--', '/x'],
+		['--death-signal', '65', '--', '/x'],
 		['--unknown', 'x', '--', '/x'],
 		[...Array.from({ length: 300 }, () => ['--env', 'A=b']).flat(), '--', '/x'],
 		['--', '/no/such/program'],

@@ -10,12 +10,15 @@ import { main, root, StepError } from './steps.mjs';
 
 const addon = 'build/Release/isopod.node';
 const command = 'dist/isopod.js';
-const nativePrograms = ['isopod-loader', 'isopod-launcher', 'isopod', 'containerd-shim-isopod-v1'].map((name) => `native/build/${name}`);
+const nativePrograms = ['isopod-loader', 'isopod-launcher', 'isopod', 'containerd-shim-isopod-v1', 'isopod-agent'].map(
+	(name) => `native/build/${name}`,
+);
 
 /** What is started often is one file each, so that a start loads one file, compiled already (scripts/starter.cjs). `flags`: of the Node that runs it. */
 const bundles = [
 	{ entry: 'shim/cli/main.ts', name: 'isopod', flags: [] },
 	{ entry: 'shim/containerd/main.ts', name: 'shim', flags: ['--no-warnings'] },
+	{ entry: 'runtime/vm/monitor/main.ts', name: 'vm-monitor', flags: [] },
 	{ entry: 'runtime/sandbox/process/main.ts', name: 'sandbox', flags: ['--max-semi-space-size=1'] },
 ];
 const bundleFiles = ({ name }) => [`dist/${name}.cjs`, `dist/${name}-start.cjs`, `dist/${name}.cache`];

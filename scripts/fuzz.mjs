@@ -12,6 +12,7 @@ const targets = {
 	filter: ['clang++', 'fuzz/filter.cc', 'addon/filter.cc'],
 	loader: ['clang', 'fuzz/loader.c'],
 	calls: ['clang++', 'fuzz/calls.cc', 'fuzz/fake-napi.cc', 'addon/arguments.cc', 'addon/memory.cc', 'addon/sockets.cc'],
+	agent: ['clang++', 'fuzz/agent.cc', 'agent/channel.cc', 'agent/messages.cc', 'agent/wire.cc'],
 };
 const flags = [
 	'-g',
@@ -28,7 +29,7 @@ const [seconds = '60', ...chosen] = process.argv.slice(2);
 for (const name of chosen.length > 0 ? chosen : Object.keys(targets)) {
 	const target = targets[name];
 	if (target === undefined || !/^[1-9]\d*$/.test(seconds))
-		throw new Error('usage: node scripts/fuzz.mjs [SECONDS] [filter | loader | calls …]');
+		throw new Error('usage: node scripts/fuzz.mjs [SECONDS] [filter | loader | calls | agent …]');
 	const [compiler, ...sources] = target;
 	const folder = join(root, '.isopod/fuzz', name);
 	mkdirSync(join(folder, 'corpus'), { recursive: true });

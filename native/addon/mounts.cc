@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/mount.h>
+#include <sched.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "descriptor.h"
@@ -108,9 +111,69 @@ int64_t Umount(Arguments& arguments) {
   return path.error() != 0 ? -path.error() : ResultOf(umount2(path.c_str(), flags));
 }
 
+// Runs `action` in another mount namespace, in a child of this process: a thread of it can't go there. 0 or -errno.
+template <typename Action>
+int64_t InMountNamespace(int namespace_fd, Action action) {
+  const pid_t pid = fork();
+  if (pid == -1) return -errno;
+  if (pid == 0) _exit(setns(namespace_fd, CLONE_NEWNS) == 0 ? action() : errno);
+  int status;
+  while (waitpid(pid, &status, 0) == -1) {
+    if (errno != EINTR) return -errno;
+  }
+  return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECANCELED;
+}
+
+int64_t AttachTree(Arguments& arguments) {
+  const int namespace_fd = arguments.Int32(0);
+  const int tree_fd = arguments.Int32(1);
+  const Path path(arguments, 2, Path::Encoding::kUtf8);
+  if (!arguments.ok()) return 0;
+  if (path.error() != 0) return -path.error();
+  return InMountNamespace(namespace_fd, [&] {
+    struct stat status;
+    if (fstat(tree_fd, &status) != 0) return errno;
+    const int made = S_ISDIR(status.st_mode) ? mkdir(path.c_str(), 0755) : mknod(path.c_str(), S_IFREG | 0444, 0);
+    if (made != 0) return errno;
+    const int64_t moved = syscall(SYS_move_mount, tree_fd, "", AT_FDCWD, path.c_str(), MOVE_MOUNT_F_EMPTY_PATH);
+    return moved == 0 ? 0 : errno;
+  });
+}
+
+int64_t DetachTree(Arguments& arguments) {
+  const int namespace_fd = arguments.Int32(0);
+  const Path path(arguments, 1, Path::Encoding::kUtf8);
+  if (!arguments.ok()) return 0;
+  if (path.error() != 0) return -path.error();
+  return InMountNamespace(namespace_fd, [&] {
+    constexpr int kDetach = 2;  // MNT_DETACH
+    if (umount2(path.c_str(), kDetach) != 0) return errno;
+    return rmdir(path.c_str()) == 0 || unlink(path.c_str()) == 0 ? 0 : errno;
+  });
+}
+
+int64_t SealTree(Arguments& arguments) {
+  const int namespace_fd = arguments.Int32(0);
+  const Path path(arguments, 1, Path::Encoding::kUtf8);
+  if (!arguments.ok()) return 0;
+  if (path.error() != 0) return -path.error();
+  return InMountNamespace(namespace_fd, [&] {
+    struct mount_attr attributes = {};
+    attributes.attr_set = MOUNT_ATTR_RDONLY;
+    const int64_t result =
+        syscall(SYS_mount_setattr, AT_FDCWD, path.c_str(), AT_RECURSIVE, &attributes, sizeof(attributes));
+    return result == 0 ? 0 : errno;
+  });
+}
+
 constexpr Export kExports[] = {
-    {"cloneTree", Numeric<CloneTree>}, {"setMountAttributes", Numeric<SetMountAttributes>},
-    {"mount", Numeric<Mount>},         {"moveMount", Numeric<MoveMount>},
+    {"sealTree", Numeric<SealTree>},
+    {"attachTree", Numeric<AttachTree>},
+    {"detachTree", Numeric<DetachTree>},
+    {"cloneTree", Numeric<CloneTree>},
+    {"setMountAttributes", Numeric<SetMountAttributes>},
+    {"mount", Numeric<Mount>},
+    {"moveMount", Numeric<MoveMount>},
     {"umount", Numeric<Umount>},
 };
 

@@ -16,6 +16,10 @@
 //   --rlimit NAME=S:H      soft and hard limit, or "unlimited" (default nofile at its hard limit, core=1:1)
 //   --oom-score-adj N      for the program; lowering it takes CAP_SYS_RESOURCE
 //   --hostname NAME        of the new UTS namespace (default isopod)
+//   --capabilities MASK    hexadecimal; what the program keeps of its user namespace's, by number (default: those that
+//   owning
+//                          the pod's trees takes)
+//   --death-signal N       for the program when its parent, the launcher's parent, ends (default: none)
 //   --report-fd N          where the pid goes, see below
 //
 // The program becomes a child of the launcher's *parent* and pid 1 of its PID namespace, so that every guest dies with
@@ -59,8 +63,10 @@ enum { MAX_ITEMS = 256, MAX_FD = 1023 };
 // user namespace into a new one (verify_root_map in kernel/user_namespace.c), as every guest's namespace does. It
 // allows setting file capabilities, which the host heeds in this very user namespace only, and no_new_privs makes it
 // ignore them there.
-static const unsigned kKeptCapabilities = 1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE | 1U << CAP_DAC_READ_SEARCH |
-                                          1U << CAP_FOWNER | 1U << CAP_FSETID | 1U << CAP_SETFCAP;
+enum {
+  kDefaultCapabilities = 1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE | 1U << CAP_DAC_READ_SEARCH | 1U << CAP_FOWNER |
+                         1U << CAP_FSETID | 1U << CAP_SETFCAP
+};
 
 // The folder that the new root covers while it is built. Nobody else sees that (the mount namespace is private by
 // then), and every source is already held by a descriptor.
@@ -100,9 +106,12 @@ static struct {
   int limit_count;
   const char* oom_score_adj;
   const char* hostname;
+  unsigned capabilities;
+  int death_signal;
   int report_fd;
   char** program;
-} options = {.id_base = 524288, .id_count = 65536, .hostname = "isopod", .report_fd = -1};
+} options = {
+    .id_base = 524288, .id_count = 65536, .hostname = "isopod", .capabilities = kDefaultCapabilities, .report_fd = -1};
 
 // The sandbox process once it exists (in the launcher), and where it reports failures (in the sandbox process; -1 in
 // the launcher).
@@ -258,6 +267,13 @@ static void parse_option(const char* option, char* value) {
   } else if (strcmp(option, "--hostname") == 0) {
     if (value[0] == '\0' || strlen(value) > 64) fail_argument(option, value);
     options.hostname = value;
+  } else if (strcmp(option, "--capabilities") == 0) {
+    char* end;
+    unsigned long mask = strtoul(value, &end, 16);
+    if (*value == '\0' || *end != '\0' || mask > UINT32_MAX) fail_argument(option, value);
+    options.capabilities = (unsigned)mask;
+  } else if (strcmp(option, "--death-signal") == 0) {
+    options.death_signal = (int)parse_number(option, value, value, 64);
   } else if (strcmp(option, "--report-fd") == 0) {
     options.report_fd = (int)parse_number(option, value, value, INT32_MAX);
     if (fcntl(options.report_fd, F_GETFD) < 0) fail("arguments", "%s %s", option, value);
@@ -493,7 +509,7 @@ static void enter_user_namespace(int maps_fd, int go_fd) {
 // the kept ones.
 static void drop_capabilities(void) {
   for (unsigned capability = 0; capability <= 63; capability++) {
-    if (capability < 32 && (kKeptCapabilities & 1U << capability) != 0) continue;
+    if (capability < 32 && (options.capabilities & 1U << capability) != 0) continue;
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
     if (errno == EINVAL) break;  // the kernel's last one was before
     fail("drop bounding capability", "%u", capability);
@@ -502,7 +518,7 @@ static void drop_capabilities(void) {
     fail("set securebits", "prctl");
   }
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  struct __user_cap_data_struct data[2] = {{kKeptCapabilities, kKeptCapabilities, 0}, {0, 0, 0}};
+  struct __user_cap_data_struct data[2] = {{options.capabilities, options.capabilities, 0}, {0, 0, 0}};
   if (syscall(SYS_capset, &header, data) != 0) fail("set capabilities", "capset");
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail("set no_new_privs", "prctl");
 }
@@ -558,6 +574,10 @@ __attribute__((noreturn)) static void run_sandbox_process(int root, int maps_fd,
   umask(022);
   place_descriptors();
   drop_capabilities();
+  // After the ids and capabilities: a change of those forgets it.
+  if (options.death_signal != 0 && prctl(PR_SET_PDEATHSIG, options.death_signal, 0, 0, 0) != 0) {
+    fail("set death signal", "%d", options.death_signal);
+  }
   reset_signals();
   execve(options.program[0], options.program, options.environment);
   fail("execute", "%s", options.program[0]);

@@ -21,7 +21,7 @@ function record(id: string, changes: Partial<ContainerRecord> = {}): ContainerRe
 		owner: 'root',
 		annotations: {},
 	};
-	const started = { pid: 0, pidStart: '', initPid: 0, initStart: '', idSlot: -1 };
+	const started = { handler: 'isopod' as const, treesPid: 0, pid: 0, pidStart: '', initPid: 0, initStart: '', idSlot: -1 };
 	return { ...fixed, ...started, id, sandboxId: id, status: 'creating', cgroupsPath: null, ...changes };
 }
 

@@ -23,6 +23,8 @@ export interface ContainerRecord {
 	readonly id: string;
 	/** The pod's first container, in whose folder the sandbox process's socket is: itself, or the one that it joined. */
 	readonly sandboxId: string;
+	/** The kind of sandbox: a handler's name. */
+	readonly handler: 'isopod' | 'isopod-vm';
 	readonly bundle: string;
 	readonly rootfs: string;
 	/** It was mounted for this container, and is unmounted with it. */
@@ -35,6 +37,8 @@ export interface ContainerRecord {
 	pid: number;
 	/** Its start time (field 22 of /proc/PID/stat): tells it from a later process with its number. */
 	pidStart: string;
+	/** Whose user namespace the pod's trees are mapped to, where that isn't the sandbox process's; 0: it is. */
+	treesPid: number;
 	/** Its first program and that one's start time, for a container that joined another's sandbox; 0 before it runs. */
 	initPid: number;
 	initStart: string;

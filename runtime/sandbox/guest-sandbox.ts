@@ -11,6 +11,7 @@ import { type Hooks, runHooks } from '../oci/hooks.js';
 import type { Resources } from '../oci/resources.js';
 import { type ContainerRecord, processStart, type StateStore } from '../oci/state.js';
 import { setNetworkSysctls } from '../oci/sysctl.js';
+import { launchMachine } from '../vm/launch.js';
 import { type Answer, SandboxClient, SandboxGone } from './client.js';
 import { enterCgroup, freeze, groupPath, helpers, livingGroup, thaw } from './control-group.js';
 import { adoptEarly } from './early.js';
@@ -19,7 +20,7 @@ import { exitCode } from './exit-status.js';
 import { launchSandbox, openTrees, sealRoot } from './launch.js';
 import { refuseHostNamespaces } from './pod.js';
 import { unmountRootfs } from './rootfs.js';
-import type { ContainerSpec, ContainerStatus, Exit, Sandbox } from './sandbox.js';
+import type { ContainerSpec, ContainerStatus, Exit, Handler, Sandbox } from './sandbox.js';
 import { killSandbox, waitForEnd } from './sandbox-process.js';
 import { withStdio } from './stdio.js';
 
@@ -55,7 +56,7 @@ export class GuestSandbox implements Sandbox {
 	}
 
 	/** Starts a sandbox process (or takes the early one) for a pod whose first container is `spec`, and makes that. Its own words go to `log`. */
-	static async make(store: StateStore, spec: ContainerSpec, log?: string): Promise<GuestSandbox> {
+	static async make(store: StateStore, spec: ContainerSpec, log?: string, handler: Handler['name'] = 'isopod'): Promise<GuestSandbox> {
 		const { id, config } = spec;
 		for (const type of SHARED_NAMESPACES) {
 			const path = config.linux.joined[type];
@@ -63,16 +64,22 @@ export class GuestSandbox implements Sandbox {
 				throw new ConfigError('linux.namespaces', `the ${type} namespace ${path} can be joined by a later container of a pod only`);
 		}
 		refuseHostNamespaces(config);
-		const record = newRecord(spec, id);
+		const record = newRecord(spec, id, handler);
 		const logPath = log ?? join(store.folder(id), LOG);
 		store.create(record, spec.text);
 		let sandbox: GuestSandbox | null = null;
 		try {
-			const early = config.linux.networkNamespace === null && log === undefined ? adoptEarly(store, id) : null;
+			const canBeEarly = handler === 'isopod' && config.linux.networkNamespace === null && log === undefined;
+			const early = canBeEarly ? adoptEarly(store, id) : null;
 			if (early === null) {
 				record.idSlot = store.takeSlot(id);
 				store.save(record);
-				Object.assign(record, launchSandbox(store.socket(id), logPath, record.idSlot, config.linux.networkNamespace));
+				Object.assign(
+					record,
+					handler === 'isopod-vm'
+						? await launchMachine(store.socket(id), logPath, record.idSlot, config)
+						: launchSandbox(store.socket(id), logPath, record.idSlot, config.linux.networkNamespace),
+				);
 			} else {
 				Object.assign(record, early);
 			}
@@ -103,8 +110,8 @@ export class GuestSandbox implements Sandbox {
 		if (first.status !== 'running' && first.status !== 'created')
 			throw new Error(`cannot join the sandbox ${this.id}: its first container is ${first.status}`);
 		const pidsOf = this.checkNamespaces(spec.config, first.pid);
-		const { pid, pidStart, idSlot } = first;
-		const record: ContainerRecord = { ...newRecord(spec, this.id), pid, pidStart, idSlot };
+		const { handler, pid, pidStart, treesPid, idSlot } = first;
+		const record: ContainerRecord = { ...newRecord(spec, this.id, handler), pid, pidStart, treesPid, idSlot };
 		this.store.create(record, spec.text);
 		try {
 			await this.build(record, spec, pidsOf);
@@ -141,14 +148,15 @@ export class GuestSandbox implements Sandbox {
 	private async build(record: ContainerRecord, spec: ContainerSpec, pidsOf: string): Promise<void> {
 		const { client, store } = this;
 		const { id, config, text, stdio, onBuilt } = spec;
-		const trees = openTrees(config, spec, record.pid, record.idSlot);
+		const trees = openTrees(config, spec, record.treesPid > 0 ? record.treesPid : record.pid, record.idSlot);
 		const exitFile = openSync(store.exitFile(id), 'a', 0o600);
 		try {
 			await withStdio(stdio, config.process.terminal, (fds) =>
 				client.call({ create: { containerId: id, config: text, pidContainerId: pidsOf } }, [...trees, ...fds, exitFile]),
 			);
 			onBuilt?.();
-			sealRoot(config, trees[0]!);
+			// A machine's monitor has attached and sealed it.
+			if (record.treesPid === 0) sealRoot(config, trees[0]!);
 		} finally {
 			closeSync(exitFile);
 			for (const fd of trees) native.close(fd);
@@ -196,9 +204,9 @@ export class GuestSandbox implements Sandbox {
 	/** A program's end. A sandbox process that dies takes its guests with it: they were killed, if they had not ended by then. */
 	private async endOf(id: string, execId: string, answer: Promise<Answer>): Promise<GuestExit> {
 		try {
-			const { status, endedAtMs, counts } = await answer;
+			const { status, endedAtMs, counts, reason } = await answer;
 			this.tellOom(id);
-			return { status: exitCode(status), atMs: endedAtMs, counts: counts ?? null };
+			return { status: exitCode(status), atMs: endedAtMs, ...(reason === '' ? {} : { reason }), counts: counts ?? null };
 		} catch (error) {
 			if (!(error instanceof SandboxGone)) throw error;
 			this.tellOom(id);
@@ -419,11 +427,16 @@ function forget(store: StateStore, record: ContainerRecord, id: string): void {
 	store.remove(id);
 }
 
-function newRecord({ id, bundle, rootfs, rootfsMounts = [], config }: ContainerSpec, sandboxId: string): ContainerRecord {
+function newRecord(
+	{ id, bundle, rootfs, rootfsMounts = [], config }: ContainerSpec,
+	sandboxId: string,
+	handler: Handler['name'],
+): ContainerRecord {
 	return {
 		ociVersion: config.ociVersion,
 		id,
 		sandboxId,
+		handler,
 		bundle,
 		rootfs,
 		hasRootfsMounts: rootfsMounts.length > 0,
@@ -433,6 +446,7 @@ function newRecord({ id, bundle, rootfs, rootfsMounts = [], config }: ContainerS
 		status: 'creating',
 		pid: 0,
 		pidStart: '',
+		treesPid: 0,
 		initPid: 0,
 		initStart: '',
 		idSlot: -1,

@@ -11,7 +11,14 @@ const HANDLERS: ReadonlyMap<string, Handler | null> = new Map([
 			open: async (store, id) => GuestSandbox.open(store, id),
 		} satisfies Handler,
 	],
-	['isopod-vm', null],
+	[
+		'isopod-vm',
+		{
+			name: 'isopod-vm',
+			make: (store, spec, log) => GuestSandbox.make(store, spec, log, 'isopod-vm'),
+			open: async (store, id) => GuestSandbox.open(store, id),
+		} satisfies Handler,
+	],
 ]);
 
 /** The handler that a RuntimeClass names. Throws an Error for the user: there is none of that name, or not in this build. */

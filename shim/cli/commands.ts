@@ -9,7 +9,7 @@ import { type ContainerRecord, StateStore } from '../../runtime/oci/state.js';
 import { destroyContainer, type GuestExit, GuestSandbox } from '../../runtime/sandbox/guest-sandbox.js';
 import { type GuestProcess, guestProcesses } from '../../runtime/sandbox/guests.js';
 import { sandboxOf } from '../../runtime/sandbox/pod.js';
-import type { ContainerSpec } from '../../runtime/sandbox/sandbox.js';
+import type { ContainerSpec, Handler } from '../../runtime/sandbox/sandbox.js';
 import { waitForEnd } from '../../runtime/sandbox/sandbox-process.js';
 import { isKeeper, startKeeper, tellStarted } from './keeper.js';
 import { defaultConfig } from './spec.js';
@@ -19,6 +19,7 @@ import { Trace } from './trace.js';
 export interface CreateOptions {
 	readonly root: string;
 	readonly log?: string | undefined;
+	readonly handler: Handler['name'];
 	readonly id: string;
 	readonly bundle: string;
 	readonly pidFile?: string;
@@ -70,7 +71,7 @@ export async function create(options: CreateOptions): Promise<void> {
 }
 
 async function createContainer(
-	{ root, log, id, bundle: folder, pidFile, consoleSocket, tty = false }: CreateOptions,
+	{ root, log, handler, id, bundle: folder, pidFile, consoleSocket, tty = false }: CreateOptions,
 	isDetached: boolean,
 ): Promise<Created> {
 	const bundle = resolve(folder);
@@ -88,7 +89,7 @@ async function createContainer(
 	let sandbox: GuestSandbox | null = null;
 	try {
 		const spec: ContainerSpec = { id, bundle, rootfs, config, text, stdio: terminal?.stdio ?? [0, 1, 2], onBuilt };
-		sandbox = await createIn(store, spec, sandboxOf(config.annotations, id), log);
+		sandbox = await createIn(store, spec, sandboxOf(config.annotations, id), log, handler);
 		const record = store.load(id);
 		if (pidFile !== undefined) writePid(pidFile, record.pid);
 		if (consoleSocket === undefined) return { sandbox, record, terminal };
@@ -103,8 +104,14 @@ async function createContainer(
 }
 
 /** Makes a container: the first of a pod, or one that joins the pod's sandbox. */
-async function createIn(store: StateStore, spec: ContainerSpec, sandboxId: string, log: string | undefined): Promise<GuestSandbox> {
-	if (sandboxId === spec.id) return GuestSandbox.make(store, spec, log);
+async function createIn(
+	store: StateStore,
+	spec: ContainerSpec,
+	sandboxId: string,
+	log: string | undefined,
+	handler: Handler['name'],
+): Promise<GuestSandbox> {
+	if (sandboxId === spec.id) return GuestSandbox.make(store, spec, log, handler);
 	const sandbox = GuestSandbox.open(store, sandboxId);
 	try {
 		await sandbox.create(spec);

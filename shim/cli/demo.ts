@@ -77,7 +77,7 @@ export async function demo(rootfs: string): Promise<number> {
 		writeFileSync(join(bundle, 'config.json'), JSON.stringify(configFor(rootfs, args)));
 		const start = performance.now();
 		current = `demo-${process.pid}-${index}`;
-		const status = await run({ root: STATE_ROOT, id: current, bundle, stats: true }).catch((error: unknown) => {
+		const status = await run({ root: STATE_ROOT, id: current, bundle, stats: true, handler: 'isopod' }).catch((error: unknown) => {
 			// A container that is deleted while it is being made fails to start: that is the end that was asked for.
 			if (!isStopped) throw error;
 			return STOPPED;

@@ -1,5 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
+import type { Handler } from '../../runtime/sandbox/sandbox.js';
+import { buildImage, guestImage } from '../../runtime/vm/image.js';
 import { checkHost } from './check.js';
 import { create, deleteContainer, type ExecOptions, exec, kill, list, ps, type RunOptions, run, spec, start, state } from './commands.js';
 import { debug } from './debug.js';
@@ -15,6 +17,7 @@ interface GlobalOptions {
 	root: string;
 	log?: string;
 	logFormat: string;
+	handler: Handler['name'];
 	debug?: boolean;
 }
 
@@ -24,6 +27,11 @@ const program = new Command('isopod')
 	.option('--root <path>', "folder of the containers' state", '/run/isopod')
 	.option('--log <path>', "file for the sandbox processes' log (default: the container's folder)")
 	.addOption(new Option('--log-format <format>', 'format of the log').choices(['text', 'json']).default('json'))
+	.addOption(
+		new Option('--handler <name>', 'kind of sandbox: a guest kernel, or a virtual machine')
+			.choices(['isopod', 'isopod-vm'])
+			.default('isopod'),
+	)
 	.option('--debug', 'log more')
 	.addOption(new Option('--systemd-cgroup').hideHelp())
 	.enablePositionalOptions()
@@ -32,6 +40,8 @@ const program = new Command('isopod')
 
 const root = (): string => program.opts<GlobalOptions>().root;
 const log = (): string | undefined => program.opts<GlobalOptions>().log;
+
+const handler = (): Handler['name'] => program.opts<GlobalOptions>().handler;
 
 const bundleOption = (): Option => new Option('-b, --bundle <path>', 'folder with config.json').default('.');
 
@@ -50,7 +60,7 @@ program
 	.addOption(new Option('--no-pivot').hideHelp())
 	.addOption(new Option('--no-new-keyring').hideHelp())
 	.action(async (id: string, options: { bundle: string; pidFile?: string; consoleSocket?: string }) => {
-		await create({ root: root(), log: log(), id, ...options });
+		await create({ root: root(), log: log(), handler: handler(), id, ...options });
 	});
 
 program
@@ -72,8 +82,8 @@ program
 	.addOption(new Option('--no-subreaper').hideHelp())
 	.option('--stats', 'at the end, print how its system calls were answered')
 	.option('--trace <file>', 'write its trapped system calls to a file, as isopod trace does')
-	.action(async (id: string, options: Omit<RunOptions, 'root' | 'log' | 'id'>) => {
-		process.exitCode = await run({ root: root(), log: log(), id, ...options });
+	.action(async (id: string, options: Omit<RunOptions, 'root' | 'log' | 'handler' | 'id'>) => {
+		process.exitCode = await run({ root: root(), log: log(), handler: handler(), id, ...options });
 	});
 
 program
@@ -203,6 +213,14 @@ for (const [name, description, action] of [
 			process.exitCode = action(options);
 		});
 }
+const vm = program.command('vm').description('virtual machines');
+vm.command('build-image')
+	.description('build what virtual machines boot, a kernel and an initramfs, unless it is there')
+	.option('-o, --output <folder>', 'build it anew, to this folder')
+	.action((options: { output?: string }) => {
+		if (options.output !== undefined) buildImage(options.output);
+		process.stdout.write(`${JSON.stringify(options.output === undefined ? guestImage() : { folder: options.output })}\n`);
+	});
 
 program
 	.command('check')

@@ -1,0 +1,167 @@
+import { isopod } from '../../../proto/generated/agent.js';
+import type { HostLoop } from './host-loop.js';
+import { HostStream } from './host-stream.js';
+
+const { Message, Request } = isopod.agent;
+export type AgentCall = Omit<isopod.agent.IRequest, 'id'>;
+export type AgentMessage = InstanceType<typeof Message>;
+
+/** Of the protocol, as native/agent/messages.h has them. */
+export const AGENT_VERSION = 1;
+/** Bytes that may be on their way on a stream before its receiver gives more credit. */
+export const INITIAL_CREDIT = 256 << 10;
+const MAX_FRAME = 4 << 20;
+const HEADER = 4;
+const GONE = 'the machine has ended';
+/** Streams of a program. */
+export const STDIN = 0;
+
+/** Who a program's messages go to. */
+export interface ProgramEvents {
+	onData(stream: number, bytes: Uint8Array, isEnd: boolean): void;
+	/** The guest has taken that many more bytes of stdin. */
+	onCredit(bytes: number): void;
+	/** Wait status as waitpid(2) gives it. */
+	onExit(status: number, at: Date): void;
+}
+
+/** The monitor's end of the channel to the agent of one machine. What comes from there is a guest's: a bad message ends the channel, nothing else. */
+export class AgentClient {
+	private readonly stream: HostStream;
+	private isOpen = true;
+	private readonly waiting = new Map<number, { resolve(message: AgentMessage): void; reject(error: Error): void }>();
+	private readonly programs = new Map<number, ProgramEvents>();
+	private readonly parts: Buffer[] = [];
+	private length = 0;
+	private nextId = 1;
+	private nextProgram = 1;
+	private helloCame: (message: AgentMessage) => void = () => {};
+	/** The agent's first message. */
+	readonly hello = new Promise<AgentMessage>((resolve) => {
+		this.helloCame = resolve;
+	});
+	onOutOfMemory: (containerId: string, count: number) => void = () => {};
+	/** Why the channel ended. */
+	readonly closed: Promise<string>;
+
+	/** Takes the descriptor over. */
+	constructor(loop: HostLoop, fd: number) {
+		let end: (why: string) => void;
+		this.closed = new Promise((resolve) => {
+			end = resolve;
+		});
+		const close = (why: string): void => {
+			if (!this.isOpen) return;
+			this.isOpen = false;
+			this.stream.close();
+			for (const { reject } of this.waiting.values()) reject(new Error(GONE));
+			this.waiting.clear();
+			end(why);
+		};
+		this.stream = new HostStream(
+			loop,
+			fd,
+			(bytes) => {
+				try {
+					this.receive(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+				} catch (error) {
+					close(`the agent sent what it must not: ${error instanceof Error ? error.message : error}`);
+				}
+			},
+			() => close('the machine has closed its channel'),
+		);
+		this.stream.resume();
+	}
+
+	/** Rejects with what the agent says failed, or when the machine has ended. */
+	call(call: AgentCall): Promise<AgentMessage> {
+		const id = this.nextId++;
+		return new Promise((resolve, reject) => {
+			if (!this.isOpen) {
+				reject(new Error(GONE));
+				return;
+			}
+			this.waiting.set(id, { resolve, reject });
+			this.send({ id, ...call });
+		});
+	}
+
+	/** Gives a program to be made its number. */
+	addProgram(events: ProgramEvents): number {
+		const number = this.nextProgram++;
+		this.programs.set(number, events);
+		return number;
+	}
+
+	forgetProgram(number: number): void {
+		this.programs.delete(number);
+	}
+
+	/** Sends input to a program; the caller keeps within its credit. */
+	sendInput(number: number, bytes: Uint8Array, isEnd: boolean): void {
+		this.send({ data: { number, stream: STDIN, bytes, isEnd } });
+	}
+
+	/** Lets a program's stream send so many bytes more. */
+	giveCredit(number: number, stream: number, bytes: number): void {
+		this.send({ credit: { number, stream, bytes } });
+	}
+
+	private send(request: isopod.agent.IRequest): void {
+		const body = Request.encode(Request.create(request)).finish();
+		const frame = Buffer.allocUnsafe(HEADER + body.length);
+		frame.writeUInt32LE(body.length, 0);
+		frame.set(body, HEADER);
+		this.stream.write(frame);
+	}
+
+	private receive(bytes: Buffer): void {
+		this.parts.push(bytes);
+		this.length += bytes.length;
+		let need = this.needed();
+		if (this.length < need) return;
+		let pending = this.parts.length === 1 ? this.parts[0]! : Buffer.concat(this.parts);
+		while (pending.length >= HEADER) {
+			const end = HEADER + pending.readUInt32LE(0);
+			if (end > MAX_FRAME) throw new Error(`a frame of ${end} bytes`);
+			if (pending.length < end) break;
+			this.dispatch(Message.decode(pending.subarray(HEADER, end)));
+			pending = pending.subarray(end);
+		}
+		this.parts.length = 0;
+		if (pending.length > 0) this.parts.push(pending);
+		this.length = pending.length;
+		need = this.needed();
+		if (need > MAX_FRAME) throw new Error(`a frame of ${need} bytes`);
+	}
+
+	/** Bytes of the frame that is being received, as far as that is known. */
+	private needed(): number {
+		const [first] = this.parts;
+		return first === undefined || first.length < HEADER ? HEADER : HEADER + first.readUInt32LE(0);
+	}
+
+	private dispatch(message: AgentMessage): void {
+		if (message.id !== 0) {
+			const waiting = this.waiting.get(message.id);
+			if (waiting === undefined) throw new Error('an answer to no call');
+			this.waiting.delete(message.id);
+			if (message.error !== '') waiting.reject(new Error(message.error));
+			else waiting.resolve(message);
+			return;
+		}
+		if (message.hello) {
+			this.helloCame(message);
+		} else if (message.data) {
+			const { number, stream, bytes, isEnd } = message.data;
+			this.programs.get(number ?? 0)?.onData(stream ?? 0, bytes ?? new Uint8Array(0), isEnd ?? false);
+		} else if (message.credit) {
+			this.programs.get(message.credit.number ?? 0)?.onCredit(message.credit.bytes ?? 0);
+		} else if (message.exited) {
+			const { number, status, timeNs } = message.exited;
+			this.programs.get(number ?? 0)?.onExit(status ?? 0, new Date(Number(timeNs ?? 0) / 1e6));
+		} else if (message.outOfMemory) {
+			this.onOutOfMemory(message.outOfMemory.containerId ?? '', message.outOfMemory.count ?? 0);
+		}
+	}
+}

@@ -1,0 +1,194 @@
+import { writeSync } from 'node:fs';
+import { native } from '../../native.js';
+import { type Config, type ProcessConfig, parseProcess } from '../../oci/config.js';
+import { Section } from '../../oci/section.js';
+import { exitText } from '../../sandbox/exit-record.js';
+import type { HostLoop } from './host-loop.js';
+import type { Machine } from './machine.js';
+import { Program, type ProgramEnd } from './program.js';
+import { containerSpec, programSpec, treeName } from './program-spec.js';
+
+const SIGKILL = 9;
+const STREAMS = 3;
+
+/** As isopod.sandbox.Container.Status has them. */
+export const CREATED = 0;
+export const RUNNING = 1;
+export const STOPPED = 2;
+
+interface VmContainer {
+	readonly id: string;
+	readonly program: Program;
+	readonly trees: readonly string[];
+	/** Its end is written here. */
+	readonly exitFd: number;
+	readonly execs: Map<string, Program>;
+	status: number;
+}
+
+/** The containers of one machine, as front ends name them. Failures are Errors for the user. */
+export class VmContainers {
+	private readonly containers = new Map<string, VmContainer>();
+	private nextExec = 1;
+
+	constructor(
+		private readonly loop: HostLoop,
+		private readonly machine: Machine,
+		/** Told when the pod's first container has ended. */
+		private readonly onFirstEnd: () => void,
+	) {
+		machine.ended.then((why) => this.lose(why));
+	}
+
+	list(): { id: string; status: number; execIds: string[] }[] {
+		return [...this.containers.values()].map(({ id, status, execs }) => ({ id, status, execIds: [...execs.keys()] }));
+	}
+
+	/** Takes the descriptors over: the root tree, one tree per bind mount, stdin, stdout, stderr, the file for its end. */
+	async create(id: string, config: Config, fds: readonly number[]): Promise<void> {
+		if (this.containers.has(id)) throw new Error(`there is a container ${JSON.stringify(id)} in this sandbox`);
+		const binds = config.mounts.flatMap(({ type }, i) => (type === 'bind' ? [i] : []));
+		const names = [treeName(id, 'root'), ...binds.map((i) => treeName(id, i))];
+		const trees = fds.slice(0, names.length);
+		const stdio = fds.slice(names.length, names.length + STREAMS);
+		const [exitFd] = fds.slice(names.length + STREAMS);
+		if (exitFd === undefined) throw new Error(`want ${names.length + STREAMS + 1} descriptors, got ${fds.length}`);
+		const attached: string[] = [];
+		const program = new Program(this.loop, this.machine.agent, stdio, config.process.terminal, (end) => this.ended(id, end));
+		try {
+			for (const [i, name] of names.entries()) {
+				this.machine.attach(trees[i]!, name);
+				attached.push(name);
+			}
+			const spec = programSpec(program.number, sized(config.process, stdio[1]!), [true, true, true]);
+			await this.machine.agent.call({ create: containerSpec(config, id, spec) });
+			// Its mount points are made.
+			if (config.root.readonly) this.machine.seal(treeName(id, 'root'));
+			this.containers.set(id, { id, program, trees: names, exitFd, execs: new Map(), status: CREATED });
+			program.begin();
+		} catch (error) {
+			program.abandon();
+			await this.machine.agent.call({ remove: { containerId: id } }).catch(() => {});
+			for (const name of attached) this.machine.detach(name);
+			native.close(exitFd);
+			throw error;
+		} finally {
+			for (const fd of trees) native.close(fd);
+		}
+	}
+
+	async start(id: string): Promise<void> {
+		const container = this.get(id);
+		if (container.status !== CREATED)
+			throw new Error(
+				container.status === RUNNING ? 'cannot start an already running container' : 'cannot start a container that has stopped',
+			);
+		await this.machine.agent.call({ start: { containerId: id } });
+		if (container.status === CREATED) container.status = RUNNING;
+	}
+
+	/** Its id. */
+	async exec(id: string, wantedId: string, process: string, stdio: readonly number[]): Promise<string> {
+		const container = this.get(id);
+		if (container.status !== RUNNING) throw new Error('cannot exec in a container that is not running');
+		const execId = wantedId === '' ? `exec-${this.nextExec++}` : wantedId;
+		if (container.execs.has(execId)) throw new Error(`there is an exec ${JSON.stringify(execId)} in this container`);
+		const config = parseProcess(new Section(JSON.parse(process), 'process'));
+		const program = new Program(this.loop, this.machine.agent, stdio, config.terminal, () => {});
+		container.execs.set(execId, program);
+		try {
+			await this.machine.agent.call({
+				exec: { containerId: id, program: programSpec(program.number, sized(config, stdio[1]!), [true, true, true]) },
+			});
+			program.begin();
+			return execId;
+		} catch (error) {
+			container.execs.delete(execId);
+			program.abandon();
+			throw error;
+		}
+	}
+
+	wait(id: string, execId: string, action: (end: ProgramEnd) => void): void {
+		this.program(id, execId).wait(action);
+	}
+
+	async signal(id: string, execId: string, signal: number, all: boolean): Promise<void> {
+		const container = this.get(id);
+		const { number } = this.program(id, execId);
+		if (container.status === STOPPED) throw new Error('container not running');
+		// There is no program yet that could handle it: it does what it does by default, and most end.
+		const sent = container.status === CREATED && signal !== 0 ? SIGKILL : signal;
+		await this.machine.agent.call({ signal: { containerId: id, number, signal: sent, toAll: all } });
+		if (container.status === CREATED && sent === SIGKILL) this.ended(id, { status: signal, atMs: Date.now() });
+	}
+
+	async resize(id: string, execId: string, rows: number, columns: number): Promise<void> {
+		await this.machine.agent.call({ resize: { number: this.program(id, execId).number, rows, columns } });
+	}
+
+	async freeze(id: string, isFrozen: boolean): Promise<void> {
+		this.get(id);
+		await this.machine.agent.call({ freeze: { containerId: id, isFrozen } });
+	}
+
+	async processes(id: string): Promise<{ pid: number; command: string }[]> {
+		this.get(id);
+		const { processes } = await this.machine.agent.call({ processes: { containerId: id } });
+		return processes.map(({ pid, command }) => ({ pid: pid ?? 0, command: command ?? '?' }));
+	}
+
+	/** Forgets a container that does not run, or an exec that has ended. */
+	async delete(id: string, execId: string): Promise<void> {
+		const container = this.get(id);
+		if (execId !== '') {
+			if (this.program(id, execId).end === null) throw new Error('cannot delete an exec that is running');
+			container.execs.get(execId)!.closeStreams();
+			container.execs.delete(execId);
+			return;
+		}
+		if (container.status === RUNNING) throw new Error('cannot delete a container that is running');
+		await this.machine.agent.call({ remove: { containerId: id } });
+		for (const name of container.trees) this.machine.detach(name);
+		container.program.closeStreams();
+		for (const exec of container.execs.values()) exec.closeStreams();
+		native.close(container.exitFd);
+		this.containers.delete(id);
+	}
+
+	private get(id: string): VmContainer {
+		const found = this.containers.get(id);
+		if (found === undefined) throw new Error(`no container ${JSON.stringify(id)} in this sandbox`);
+		return found;
+	}
+
+	private program(id: string, execId: string): Program {
+		const container = this.get(id);
+		const program = execId === '' ? container.program : container.execs.get(execId);
+		if (program === undefined) throw new Error(`no exec ${JSON.stringify(execId)} in this container`);
+		return program;
+	}
+
+	private ended(id: string, end: ProgramEnd): void {
+		const container = this.containers.get(id);
+		if (container === undefined || container.status === STOPPED) return;
+		container.status = STOPPED;
+		writeSync(container.exitFd, exitText(end));
+		const [first] = this.containers.keys();
+		if (id === first) this.onFirstEnd();
+	}
+
+	/** The machine is gone, and all that ran in it. */
+	private lose(why: string): void {
+		const end = { status: SIGKILL, atMs: Date.now(), reason: `the virtual machine has ended: ${why}` };
+		for (const { program, execs } of this.containers.values()) for (const one of [...execs.values(), program]) one.lose(end);
+	}
+}
+
+/** A terminal has the size of the host's, if that has one. */
+function sized(process: ProcessConfig, fd: number): ProcessConfig {
+	const size = process.terminal ? Program.sizeOf(fd) : null;
+	return size === null || (size.rows === 0 && size.columns === 0)
+		? process
+		: { ...process, consoleSize: { height: size.rows, width: size.columns } };
+}

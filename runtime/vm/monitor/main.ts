@@ -1,0 +1,49 @@
+import { readFileSync, writeSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
+import type { MonitorOptions } from '../launch.js';
+import { VmContainers } from './containers.js';
+import { VmControlServer } from './control-server.js';
+import { HostLoop } from './host-loop.js';
+import { Machine } from './machine.js';
+
+/** The descriptors that the front end leaves: the listening control socket, and a pipe for one line: what came of the start. */
+const CONTROL_FD = 3;
+const REPORT_FD = 4;
+const STDERR_FD = 2;
+/** How long a pod that has ended waits for front ends to hear of it. */
+const FAREWELL_MS = 200;
+
+function log(msg: string): void {
+	writeSync(STDERR_FD, `${JSON.stringify({ level: 30, time: Date.now(), pid: process.pid, name: 'vm', msg })}\n`);
+}
+
+/** The monitor of one pod's virtual machine: holds its programs' streams and answers front ends, until the pod's first container has ended. */
+async function main(): Promise<void> {
+	const [file = ''] = process.argv.slice(2);
+	// Started without one by the build, to compile it.
+	if (!isAbsolute(file)) return;
+	const options = JSON.parse(readFileSync(file, 'utf8')) as MonitorOptions;
+	const loop = new HostLoop();
+	setImmediate(() => loop.run());
+	let machine: Machine;
+	try {
+		machine = await Machine.start(loop, { ...options, logFd: STDERR_FD });
+	} catch (error) {
+		writeSync(REPORT_FD, `${JSON.stringify({ error: error instanceof Error ? error.message : String(error) })}\n`);
+		process.exit(1);
+	}
+	const end = async (): Promise<void> => {
+		await machine.powerOff(loop);
+		loop.after(FAREWELL_MS, () => process.exit(0));
+	};
+	const containers = new VmContainers(loop, machine, () => void end());
+	machine.ended.then((why) => {
+		log(`the virtual machine has ended: ${why}`);
+		machine.kill();
+		loop.after(FAREWELL_MS, () => process.exit(1));
+	});
+	new VmControlServer(loop, containers, CONTROL_FD, log);
+	writeSync(REPORT_FD, `${JSON.stringify({ treesPid: machine.virtiofsd.pid })}\n`);
+}
+
+void main();

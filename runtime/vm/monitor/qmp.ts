@@ -1,0 +1,64 @@
+import type { HostLoop } from './host-loop.js';
+import { HostStream } from './host-stream.js';
+
+/** Longest line that is read, in bytes. */
+const MAX_LINE = 1 << 20;
+
+/** A client of QEMU's machine protocol (docs/interop/qmp-spec). */
+export class Qmp {
+	private readonly stream: HostStream;
+	private isOpen = true;
+	private pending = '';
+	private readonly waiting: { resolve(value: unknown): void; reject(error: Error): void }[] = [];
+
+	/** Takes the descriptor over. */
+	constructor(loop: HostLoop, fd: number) {
+		this.stream = new HostStream(
+			loop,
+			fd,
+			(bytes) => this.receive(Buffer.from(bytes).toString('utf8')),
+			() => this.close(),
+		);
+		this.stream.resume();
+	}
+
+	/** Runs a command. Rejects with what QEMU says, or when it has ended. */
+	execute(command: string, args: object = {}): Promise<unknown> {
+		return new Promise((resolve, reject) => {
+			if (!this.isOpen) {
+				reject(new Error('QEMU has ended'));
+				return;
+			}
+			this.waiting.push({ resolve, reject });
+			this.stream.write(Buffer.from(`${JSON.stringify({ execute: command, arguments: args })}\n`));
+		});
+	}
+
+	close(): void {
+		if (!this.isOpen) return;
+		this.isOpen = false;
+		this.stream.close();
+		for (const { reject } of this.waiting.splice(0)) reject(new Error('QEMU has ended'));
+	}
+
+	private receive(text: string): void {
+		this.pending += text;
+		if (this.pending.length > MAX_LINE) this.close();
+		const lines = this.pending.split('\n');
+		this.pending = lines.pop()!;
+		for (const line of lines) {
+			let message: { return?: unknown; error?: { desc?: string } };
+			try {
+				message = JSON.parse(line) as typeof message;
+			} catch {
+				this.close();
+				return;
+			}
+			// Greetings and events need nobody.
+			if (message.return === undefined && message.error === undefined) continue;
+			const waiting = this.waiting.shift();
+			if (message.error !== undefined) waiting?.reject(new Error(`QEMU: ${message.error.desc}`));
+			else waiting?.resolve(message.return);
+		}
+	}
+}

@@ -1,0 +1,95 @@
+import { readFileSync } from 'node:fs';
+import type { GuestImage } from './image.js';
+
+/** The one file that knows QEMU's command line and devices. */
+
+export const QEMU = '/usr/bin/qemu-system-x86_64';
+
+export type Accelerator = 'kvm' | 'tcg';
+
+/** Descriptors of QEMU, by the numbers that it finds them at. */
+export const QEMU_FDS = { qmp: 3, agent: 4, share: 5, tap: 6 } as const;
+
+export interface MachineOptions {
+	readonly accelerator: Accelerator;
+	readonly memoryMib: number;
+	readonly cpus: number;
+	readonly hasShare: boolean;
+	/** Hardware address of the network device, null for none. */
+	readonly mac: string | null;
+	/** Where the guest's console goes, inside QEMU's root; null: nowhere. */
+	readonly console: string | null;
+}
+
+/** What QEMU needs to find in its root, SOURCE:TARGET each. */
+export function qemuFiles(image: GuestImage): string[] {
+	const libraries = '/usr/lib/x86_64-linux-gnu';
+	return [
+		`${QEMU}:${QEMU}`,
+		`${libraries}:${libraries}`,
+		`${libraries}:/lib/x86_64-linux-gnu`,
+		'/lib64:/lib64',
+		'/usr/share/qemu:/usr/share/qemu',
+		'/usr/share/seabios:/usr/share/seabios',
+		`${image.kernel}:/vmlinux`,
+		`${image.initramfs}:/initramfs`,
+	];
+}
+
+/** QEMU's program and arguments, as they are inside its root. */
+export function qemuCommand(options: MachineOptions): string[] {
+	const { accelerator, memoryMib, cpus, hasShare, mac } = options;
+	const isTcg = accelerator === 'tcg';
+	return [
+		QEMU,
+		...[
+			'-M',
+			`microvm,accel=${accelerator},memory-backend=mem,pit=${isTcg ? 'off' : 'on'},pic=${isTcg ? 'off' : 'on'},isa-serial=${options.console === null ? 'off' : 'on'}`,
+		],
+		...['-cpu', isTcg ? 'max' : 'host'],
+		...['-m', `${memoryMib}`, '-smp', `${cpus}`],
+		...['-object', `memory-backend-memfd,id=mem,size=${memoryMib}M,share=on`],
+		...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+		...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
+		...['-global', 'virtio-mmio.force-legacy=false'],
+		...['-kernel', '/vmlinux', '-initrd', '/initramfs', '-append', kernelCommandLine(options)],
+		...(options.console === null ? [] : ['-serial', `file:${options.console}`]),
+		...['-chardev', `socket,id=qmp,fd=${QEMU_FDS.qmp}`, '-mon', 'chardev=qmp,mode=control'],
+		...['-device', 'virtio-serial-device,max_ports=2', '-chardev', `socket,id=agent,fd=${QEMU_FDS.agent}`],
+		...['-device', 'virtserialport,chardev=agent,name=isopod.agent'],
+		...(hasShare
+			? ['-chardev', `socket,id=share,fd=${QEMU_FDS.share}`, '-device', 'vhost-user-fs-device,chardev=share,tag=share,queue-size=1024']
+			: []),
+		...(mac === null ? [] : ['-netdev', `tap,id=net,fd=${QEMU_FDS.tap}`, '-device', `virtio-net-device,netdev=net,mac=${mac}`]),
+	];
+}
+
+/** A guest under KVM that only says on its serial port, which is QEMU's standard output, that its kernel runs. */
+export function probeCommand(image: GuestImage): string[] {
+	return [
+		QEMU,
+		...['-M', 'microvm,accel=kvm', '-cpu', 'host', '-m', '128', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+		...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
+		...['-kernel', image.kernel, '-append', 'console=ttyS0 earlyprintk=ttyS0 reboot=t panic=-1', '-serial', 'stdio'],
+	];
+}
+
+function kernelCommandLine({ accelerator, console }: MachineOptions): string {
+	return [
+		console === null ? 'quiet' : 'console=ttyS0',
+		// The machine's end: a triple fault, which -no-reboot makes QEMU's end.
+		'reboot=t panic=-1',
+		// A hardware-reduced machine has nothing to calibrate the counter with; KVM tells its frequency.
+		...(accelerator === 'tcg' ? [`tsc_early_khz=${hostTscKhz()}`, 'no_timer_check'] : []),
+		// What only takes time at boot: tests of ciphers, a second serial port, the bus that isn't there.
+		'cryptomgr.notests 8250.nr_uarts=1 audit=0 random.trust_cpu=on pci=off',
+		// Containers are kept apart by namespaces and capabilities, and the machine is the wall.
+		'lsm=none init_on_alloc=0',
+	].join(' ');
+}
+
+/** The frequency of the host's time stamp counter, in kHz. */
+function hostTscKhz(): number {
+	const mhz = Number(/^cpu MHz\s*: ([\d.]+)/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '2000');
+	return Math.round(mhz * 1000);
+}
