@@ -10,7 +10,7 @@ import { main, root, StepError } from './steps.mjs';
 
 const addon = 'build/Release/isopod.node';
 const command = 'dist/isopod.js';
-const nativePrograms = ['isopod-loader', 'isopod-launcher', 'isopod', 'containerd-shim-isopod-v1', 'isopod-agent'].map(
+const nativePrograms = ['isopod-loader', 'isopod-launcher', 'isopod', 'containerd-shim-isopod-v1', 'isopod-agent', 'isopod-pause'].map(
 	(name) => `native/build/${name}`,
 );
 
@@ -18,6 +18,7 @@ const nativePrograms = ['isopod-loader', 'isopod-launcher', 'isopod', 'container
 const bundles = [
 	{ entry: 'shim/cli/main.ts', name: 'isopod', flags: [] },
 	{ entry: 'shim/containerd/main.ts', name: 'shim', flags: ['--no-warnings'] },
+	{ entry: 'shim/cri/server/main.ts', name: 'serve', flags: [] },
 	{ entry: 'runtime/vm/monitor/main.ts', name: 'vm-monitor', flags: [] },
 	{ entry: 'runtime/sandbox/process/main.ts', name: 'sandbox', flags: ['--max-semi-space-size=1'] },
 ];

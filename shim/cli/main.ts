@@ -1,5 +1,8 @@
 import { appendFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
+import { packageRoot } from '../../runtime/sandbox/launch.js';
 import type { Handler } from '../../runtime/sandbox/sandbox.js';
 import { buildImage, guestImage } from '../../runtime/vm/image.js';
 import { checkHost } from './check.js';
@@ -213,6 +216,17 @@ for (const [name, description, action] of [
 			process.exitCode = action(options);
 		});
 }
+program
+	.command('serve')
+	.description('serve CRI, for kubelet and crictl (isopod serve --help)')
+	.allowUnknownOption()
+	.allowExcessArguments()
+	.helpOption(false)
+	.action(() => {
+		// A bundle of its own: no other command needs gRPC.
+		createRequire(import.meta.url)(join(packageRoot(), 'dist/serve-start.cjs'));
+	});
+
 const vm = program.command('vm').description('virtual machines');
 vm.command('build-image')
 	.description('build what virtual machines boot, a kernel and an initramfs, unless it is there')

@@ -1,24 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-	copyFileSync,
-	existsSync,
-	mkdirSync,
-	mkdtempSync,
-	openSync,
-	readdirSync,
-	readFileSync,
-	rmSync,
-	symlinkSync,
-	writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { CriClient } from '../cri/client.js';
+import { makeTree, writeArchive } from '../image/testing-archive.js';
 
 const PACKAGE = resolve(import.meta.dirname, '../../..');
-const APPLETS =
-	'sh true false cat echo sleep id kill ls head hostname env grep wc ps mkdir test stat printf md5sum dd stty touch nc httpd wget mount rm seq tail yes';
 const LIMIT_MS = 60_000;
 
 export const RUNTIME = 'io.containerd.isopod.v1';
@@ -94,9 +81,7 @@ state = "${this.folder}/state"
 		await this.recovered();
 		if (existsSync(join(this.folder, 'tree'))) return;
 		const tree = join(this.folder, 'tree');
-		for (const folder of ['bin', 'tmp']) mkdirSync(join(tree, folder), { recursive: true });
-		copyFileSync(join(PACKAGE, '.isopod/rootfs/base/bin/busybox'), join(tree, 'bin/busybox'));
-		for (const applet of APPLETS.split(' ')) symlinkSync('busybox', join(tree, 'bin', applet));
+		makeTree(tree);
 		this.importImage(tree, IMAGE, ['/bin/sh']);
 		this.importImage(tree, PAUSE, ['/bin/sleep', '1000000']);
 	}
@@ -114,43 +99,14 @@ state = "${this.folder}/state"
 		}
 	}
 
-	/** Makes an image of a tree, as an OCI layout, for containerd's own namespaces. */
+	/** Makes an image of a tree, for containerd's own namespaces. */
 	private importImage(tree: string, name: string, command: readonly string[]): void {
-		const layout = mkdtempSync(join(this.folder, 'image-'));
-		const blobs = join(layout, 'blobs/sha256');
-		mkdirSync(blobs, { recursive: true });
-		const put = (bytes: Buffer, mediaType: string): object => {
-			const digest = createHash('sha256').update(bytes).digest('hex');
-			writeFileSync(join(blobs, digest), bytes);
-			return { mediaType, digest: `sha256:${digest}`, size: bytes.length };
-		};
-		const json = (value: object): Buffer => Buffer.from(JSON.stringify(value));
-		const layer = spawnSync('tar', ['--create', '--numeric-owner', '--owner=0', '--group=0', '--directory', tree, '.'], {
-			maxBuffer: 1 << 28,
-		}).stdout;
-		const layerEntry = put(layer, 'application/vnd.oci.image.layer.v1.tar');
-		const config = json({
-			architecture: 'amd64',
-			os: 'linux',
-			config: { Cmd: command, Env: ['PATH=/bin'] },
-			rootfs: { type: 'layers', diff_ids: [(layerEntry as { digest: string }).digest] },
-		});
-		const manifest = json({
-			schemaVersion: 2,
-			mediaType: 'application/vnd.oci.image.manifest.v1+json',
-			config: put(config, 'application/vnd.oci.image.config.v1+json'),
-			layers: [layerEntry],
-		});
-		const entry = { ...put(manifest, 'application/vnd.oci.image.manifest.v1+json'), annotations: { 'io.containerd.image.name': name } };
-		writeFileSync(join(layout, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
-		writeFileSync(join(layout, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [entry] }));
-		const archive = `${layout}.tar`;
-		spawnSync('tar', ['--create', '--file', archive, '--directory', layout, '.']);
+		const archive = join(this.folder, 'image.tar');
+		writeArchive(archive, tree, name, { Cmd: command, Env: ['PATH=/bin'] });
 		for (const namespace of ['default', 'k8s.io']) {
 			const { code, stderr } = this.ctr(['--namespace', namespace, 'images', 'import', archive]);
 			if (code !== 0) throw new Error(`ctr images import: ${stderr}`);
 		}
-		rmSync(layout, { recursive: true });
 		rmSync(archive);
 	}
 

@@ -40,6 +40,8 @@ export interface SnapshotMount {
 const KEY = /^[\w.-]{1,128}$/;
 /** mount(2) takes one page of options. */
 const MAX_OPTION_BYTES = 4000;
+/** Of an account file. */
+const MAX_TEXT_BYTES = 1 << 20;
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
 
@@ -203,6 +205,25 @@ export class Snapshots {
 		return this.mountOf(key);
 	}
 
+	/**
+	 * A small text file of an image as its layers have it, '' when they have none; `path` is relative. Nothing is followed: a symlink in its way is the image's own and
+	 * leads to the host's files here.
+	 */
+	async readText(chainId: string, path: string): Promise<string> {
+		for (const folder of this.stack(chainId)) {
+			let at = join(this.root, folder);
+			let kind: 'folder' | 'file' | 'absent' | 'hidden' = 'folder';
+			for (const name of path.split('/')) {
+				at = join(at, name);
+				kind = await kindOf(at);
+				if (kind !== 'folder') break;
+			}
+			if (kind === 'file') return (await readFile(at)).subarray(0, MAX_TEXT_BYTES).toString('utf8');
+			if (kind === 'hidden') return '';
+		}
+		return '';
+	}
+
 	/** How a snapshot is mounted. Throws ENOENT; E2BIG when its layers don't fit into mount(2)'s options. */
 	mountOf(key: string): SnapshotMount {
 		const record = this.active.get(key);
@@ -251,6 +272,17 @@ export class Snapshots {
 			await rename(join(this.root, 'layers', `${number}`), gone);
 			await rm(gone, { recursive: true, force: true });
 		}
+	}
+}
+
+/** 'hidden': a whiteout, or what no account file is. */
+async function kindOf(path: string): Promise<'folder' | 'file' | 'absent' | 'hidden'> {
+	try {
+		const status = await lstat(path);
+		return status.isDirectory() ? 'folder' : status.isFile() && status.size <= MAX_TEXT_BYTES ? 'file' : 'hidden';
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'absent';
+		throw HostError.from(`Look at ${path}`, error);
 	}
 }
 

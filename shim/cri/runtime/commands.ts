@@ -1,0 +1,193 @@
+import { randomBytes } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { constants } from 'node:os';
+import type { Duplex, Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { status } from '@grpc/grpc-js';
+import { HostError } from '../../../runtime/host-error.js';
+import { native } from '../../../runtime/native.js';
+import type { Sandbox } from '../../../runtime/sandbox/sandbox.js';
+import { CriError } from '../server/cri-error.js';
+import type { Session } from '../streaming/session.js';
+import { ProcessStreams, type StreamOptions } from './process-streams.js';
+
+/** A program that is to run in a container, beside its own. */
+export interface Command {
+	readonly sandbox: Sandbox;
+	readonly containerId: string;
+	/** The container's `process`, of which the command has all but its words. */
+	readonly process: Readonly<Record<string, unknown>>;
+	readonly args: readonly string[];
+}
+
+/** Bytes of each stream that ExecSync gives back at most, as containerd does; the rest is read and dropped. */
+const MAX_OUTPUT_BYTES = 16 << 20;
+/** How long a command's output may stay open when it has ended: a process that it left behind may have it. */
+const DRAIN_MS = 10_000;
+
+/** Runs a command to its end. Throws CriError (DEADLINE_EXCEEDED) when that takes longer than `seconds` (0: any time); it is killed then. */
+export async function execSync(
+	command: Command,
+	seconds: number,
+): Promise<{ readonly exitCode: number; readonly stdout: Buffer; readonly stderr: Buffer }> {
+	const streams = ProcessStreams.pipes({ stdin: false, stdout: true, stderr: true, terminal: false });
+	const outputs = [collect(streams.stdout), collect(streams.stderr)] as const;
+	let timer: NodeJS.Timeout | undefined;
+	let isLate = false;
+	try {
+		const running = await start(command, streams, false);
+		if (seconds > 0)
+			timer = setTimeout(() => {
+				isLate = true;
+				running.kill();
+			}, seconds * 1000);
+		const exitCode = await running.end(outputs);
+		if (isLate) throw new CriError(status.DEADLINE_EXCEEDED, `the command ${JSON.stringify(command.args)} did not end within ${seconds} s`);
+		const [stdout, stderr] = await Promise.all(outputs);
+		return { exitCode, stdout, stderr };
+	} finally {
+		clearTimeout(timer);
+		streams.close();
+	}
+}
+
+/** Runs a command for a client that types and reads: its exit code, when all of its output is with the client. */
+export async function exec(command: Command, options: StreamOptions, session: Session): Promise<number> {
+	const streams = ProcessStreams.pipes(options);
+	try {
+		const outputs = [carry(streams.stdout, session.stdout), carry(streams.stderr, session.stderr)];
+		const running = await start(command, streams, options.terminal);
+		session.onResize((size) => running.resize(size));
+		if (session.stdin !== null && streams.stdin !== null) void pipeline(session.stdin, streams.stdin).catch(() => undefined);
+		// As with containerd: who has gone doesn't want it to go on.
+		session.signal.addEventListener('abort', () => running.kill());
+		return await running.end(outputs);
+	} finally {
+		streams.close();
+	}
+}
+
+/** Carries one connection to a port of a pod's localhost. Throws HostError. */
+export async function forwardPort(netns: string, port: number, stream: Duplex, signal: AbortSignal): Promise<void> {
+	const socket = await connectIn(netns, port);
+	const stop = (): void => {
+		socket.destroy();
+	};
+	signal.addEventListener('abort', stop);
+	try {
+		// One side may have said all while the other goes on.
+		await Promise.all([pipeline(stream, socket), pipeline(socket, stream)]);
+	} catch (error) {
+		if (!signal.aborted && !isDisconnect(error)) throw HostError.from(`Forward the port ${port}`, error);
+	} finally {
+		signal.removeEventListener('abort', stop);
+		socket.destroy();
+	}
+}
+
+interface Running {
+	kill(): void;
+	resize(size: { readonly rows: number; readonly columns: number }): void;
+	/** Its exit code, when it has ended and `outputs` are over. */
+	end(outputs: readonly Promise<unknown>[]): Promise<number>;
+}
+
+async function start({ sandbox, containerId, process, args }: Command, streams: ProcessStreams, terminal: boolean): Promise<Running> {
+	const execId = `exec-${randomBytes(8).toString('hex')}`;
+	const env = terminal ? withTerm(process['env']) : process['env'];
+	await sandbox.exec(containerId, execId, { ...process, env, args, terminal }, streams.stdio);
+	streams.handedOver();
+	const ended = sandbox.wait(containerId, execId);
+	return {
+		kill: () => void sandbox.signal(containerId, execId, constants.signals.SIGKILL, false).catch(() => undefined),
+		resize: (size) => void sandbox.resize(containerId, execId, size).catch(() => undefined),
+		end: async (outputs) => {
+			const exit = await ended;
+			const drained = new AbortController();
+			await Promise.race([Promise.allSettled(outputs), new Promise((resolve) => later(resolve, drained.signal))]);
+			drained.abort();
+			streams.stdout?.destroy();
+			streams.stderr?.destroy();
+			// The container may be gone.
+			await sandbox.deleteExec(containerId, execId).catch(() => undefined);
+			return exit.status;
+		},
+	};
+}
+
+function later(action: (value: null) => void, signal: AbortSignal): void {
+	const timer = setTimeout(action, DRAIN_MS, null);
+	signal.addEventListener('abort', () => clearTimeout(timer));
+}
+
+function withTerm(env: unknown): unknown {
+	const variables = Array.isArray(env) ? (env as string[]) : [];
+	return variables.some((text) => text.startsWith('TERM=')) ? variables : [...variables, 'TERM=xterm'];
+}
+
+async function collect(source: Readable | null): Promise<Buffer> {
+	const parts: Buffer[] = [];
+	let length = 0;
+	try {
+		for await (const bytes of (source ?? []) as AsyncIterable<Buffer>) {
+			if (length < MAX_OUTPUT_BYTES) parts.push(bytes.subarray(0, MAX_OUTPUT_BYTES - length));
+			length += bytes.length;
+		}
+	} catch {
+		// It was cut off: what came is what there is.
+	}
+	return Buffer.concat(parts);
+}
+
+/** A client that reads no more must not stop the command: the rest is dropped. */
+async function carry(source: Readable | null, target: NodeJS.WritableStream | null): Promise<void> {
+	if (source === null) return;
+	if (target === null) {
+		source.resume();
+		return;
+	}
+	await pipeline(source, target).catch(() => source.resume());
+}
+
+/** A connection to a port of localhost in a network namespace. */
+function connectIn(netns: string, port: number): Promise<Socket> {
+	const step = `Connect to the port ${port} of the pod`;
+	return new Promise((resolve, reject) => {
+		// With nothing else on the stack: what happens until the next tick but one happens in the other namespace.
+		setImmediate(() => {
+			let own = -1;
+			let other = -1;
+			let socket: Socket;
+			try {
+				own = openSync('/proc/thread-self/ns/net', 'r');
+				other = openSync(netns, 'r');
+				enter(other);
+				// The socket is made on the next tick; an address needs no lookup.
+				socket = connect({ host: '127.0.0.1', port });
+			} catch (error) {
+				if (own >= 0) closeSync(own);
+				reject(HostError.from(step, error));
+				return;
+			} finally {
+				if (other >= 0) closeSync(other);
+			}
+			process.nextTick(() => {
+				enter(own);
+				closeSync(own);
+			});
+			socket.once('connect', () => resolve(socket));
+			socket.once('error', (error) => reject(HostError.from(step, error)));
+		});
+	});
+}
+
+function enter(fd: number): void {
+	const error = native.enterNetworkNamespace(fd);
+	if (error < 0) throw HostError.errno('Enter a network namespace', -error);
+}
+
+function isDisconnect(error: unknown): boolean {
+	const { code } = error as NodeJS.ErrnoException;
+	return code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ECONNRESET' || code === 'EPIPE';
+}

@@ -1,0 +1,291 @@
+import { isAbsolute, join, normalize } from 'node:path';
+import { status } from '@grpc/grpc-js';
+import type { runtime } from '../../../proto/generated/cri.js';
+import { CAP_NAMES } from '../../../runtime/oci/names.js';
+import type { ImageConfig } from '../../image/manifest.js';
+import { cri } from '../methods.js';
+import { CriError, invalid } from '../server/cri-error.js';
+import type { User } from './users.js';
+
+type PodConfig = runtime.v1.PodSandboxConfig.$Properties;
+type ContainerConfig = runtime.v1.ContainerConfig.$Properties;
+type Resources = runtime.v1.LinuxContainerResources.$Properties;
+type NamespaceOption = runtime.v1.NamespaceOption.$Properties;
+
+/** What a pod's containers share. */
+export interface PodPlace {
+	readonly id: string;
+	/** The path of its network namespace. */
+	readonly netns: string;
+	/** A process whose namespaces are the pod's; 0 while the pod is being made. */
+	readonly pid: number;
+	/** Folder with its hosts, resolv.conf, hostname and shm. */
+	readonly files: string;
+	readonly config: PodConfig;
+}
+
+const DEFAULT_CAPABILITIES = [
+	...['CHOWN', 'DAC_OVERRIDE', 'FSETID', 'FOWNER', 'MKNOD', 'NET_RAW', 'SETGID', 'SETUID', 'SETFCAP', 'SETPCAP'],
+	...['NET_BIND_SERVICE', 'SYS_CHROOT', 'KILL', 'AUDIT_WRITE'],
+].map((name) => `CAP_${name}`);
+const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const DEFAULT_CGROUP_PARENT = '/isopod';
+
+/** What every container has mounted, unless its own mounts have something at the same place. */
+const MOUNTS = [
+	{ destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
+	{ destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
+	{
+		destination: '/dev/pts',
+		type: 'devpts',
+		source: 'devpts',
+		options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+	},
+	{ destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
+	{ destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
+	{ destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'] },
+];
+
+/** config.json of the container that holds a pod's namespaces. */
+export function podSpec({ id, netns, config }: PodPlace, hostname: string, rootfs: string): object {
+	const { annotations, linux } = config;
+	return {
+		ociVersion: '1.2.0',
+		process: { user: { uid: 65535, gid: 65535 }, args: ['/pause'], env: [DEFAULT_PATH], cwd: '/', capabilities: {}, noNewPrivileges: true },
+		root: { path: rootfs, readonly: true },
+		hostname,
+		mounts: [],
+		annotations: { ...annotations, ...marks(config, 'sandbox', id) },
+		linux: {
+			cgroupsPath: join(linux?.cgroupParent || DEFAULT_CGROUP_PARENT, id),
+			namespaces: [{ type: 'network', path: netns }, ...['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type }))],
+			resources: ociResources(linux?.overhead ?? {}),
+			sysctl: linux?.sysctls ?? {},
+		},
+	};
+}
+
+/**
+ * config.json of a container, by CRI's rules. Throws CriError (INVALID_ARGUMENT) for what makes no sense or can't be had in a sandbox. `targetPid` is the first process of the container whose
+ * PID namespace it joins, if it joins one; `seccomp` its profile.
+ */
+export function containerSpec(
+	id: string,
+	pod: PodPlace,
+	config: ContainerConfig,
+	image: ImageConfig['config'],
+	user: User,
+	rootfs: string,
+	targetPid: number,
+	seccomp: object | null,
+): object {
+	const security = config.linux?.securityContext;
+	const isReadOnly = security?.readonlyRootfs ?? false;
+	return {
+		ociVersion: '1.2.0',
+		process: {
+			terminal: config.tty ?? false,
+			user: { uid: user.uid, gid: user.gid, additionalGids: user.groups },
+			args: commandOf(config, image),
+			env: environmentOf(config, image, pod, user),
+			cwd: workingDir(config, image),
+			capabilities: capabilitiesOf(security?.capabilities ?? {}),
+			noNewPrivileges: security?.noNewPrivs ?? false,
+			oomScoreAdj: config.linux?.resources?.oomScoreAdj ?? 0,
+		},
+		root: { path: rootfs, readonly: isReadOnly },
+		mounts: mountsOf(config, pod, isReadOnly),
+		annotations: {
+			...config.annotations,
+			...marks(pod.config, 'container', pod.id),
+			'io.kubernetes.cri.container-name': config.metadata?.name ?? '',
+		},
+		linux: {
+			cgroupsPath: join(pod.config.linux?.cgroupParent || DEFAULT_CGROUP_PARENT, id),
+			namespaces: namespacesOf(security?.namespaceOptions ?? {}, pod, targetPid),
+			resources: ociResources(config.linux?.resources ?? {}),
+			maskedPaths: security?.maskedPaths ?? [],
+			readonlyPaths: security?.readonlyPaths ?? [],
+			...(seccomp !== null && { seccomp }),
+		},
+	};
+}
+
+/** Refuses what a sandbox doesn't give: the host's namespaces, its devices, its security modules. Throws CriError. */
+export function checkPod(config: PodConfig): void {
+	const security = config.linux?.securityContext;
+	if (!config.metadata?.name || !config.metadata.uid) throw invalid('the pod has no name or uid in its metadata');
+	checkNamespaces(security?.namespaceOptions ?? {});
+	if (security?.privileged === true) throw invalid(PRIVILEGED);
+}
+
+export function checkContainer(config: ContainerConfig): void {
+	const security = config.linux?.securityContext;
+	if (!config.metadata?.name) throw invalid('the container has no name in its metadata');
+	if (!config.image?.image) throw invalid(`the container ${config.metadata.name} has no image`);
+	checkNamespaces(security?.namespaceOptions ?? {});
+	if (security?.privileged === true) throw invalid(PRIVILEGED);
+	if (security?.runAsGroup != null && security.runAsUser == null && !security.runAsUsername)
+		throw invalid('runAsGroup is given without runAsUser or runAsUsername');
+	for (const { hostPath } of config.devices ?? []) throw invalid(`the host's device ${hostPath} is not given to a sandboxed container`);
+	for (const { name } of config.CDIDevices ?? []) throw invalid(`the CDI device ${name} is not given to a sandboxed container`);
+	const apparmor = security?.apparmor;
+	if (apparmor?.profileType === cri.SecurityProfile.ProfileType.Localhost)
+		throw invalid(
+			`the AppArmor profile ${apparmor.localhostRef} is not honoured: the host's security modules don't see a sandbox's system calls`,
+		);
+}
+
+const PRIVILEGED = 'a privileged container is not given: it would have to have the host';
+
+function checkNamespaces({ network, pid, ipc, usernsOptions }: NamespaceOption): void {
+	const { NODE } = cri.NamespaceMode;
+	if (network === NODE) throw invalid("hostNetwork is not honoured: a sandboxed pod has no network namespace of the host's");
+	if (pid === NODE) throw invalid("hostPID is not honoured: a sandboxed pod has no PID namespace of the host's");
+	if (ipc === NODE) throw invalid("hostIPC is not honoured: a sandboxed pod has no IPC namespace of the host's");
+	// Every sandbox has a range of host ids of its own, so hostUsers: false is so anyway, with a range that the sandbox picks.
+	if (
+		usernsOptions?.mode === cri.NamespaceMode.POD &&
+		[...(usernsOptions.uids ?? []), ...(usernsOptions.gids ?? [])].some(({ containerId }) => containerId !== 0)
+	)
+		throw invalid("a user namespace whose ids don't begin at 0 is not honoured");
+}
+
+function marks({ metadata, logDirectory }: PodConfig, type: 'sandbox' | 'container', podId: string): Record<string, string> {
+	return {
+		'io.kubernetes.cri.container-type': type,
+		'io.kubernetes.cri.sandbox-id': podId,
+		'io.kubernetes.cri.sandbox-name': metadata?.name ?? '',
+		'io.kubernetes.cri.sandbox-namespace': metadata?.namespace ?? '',
+		'io.kubernetes.cri.sandbox-uid': metadata?.uid ?? '',
+		'io.kubernetes.cri.sandbox-log-directory': logDirectory ?? '',
+	};
+}
+
+function commandOf({ command, args }: ContainerConfig, { entrypoint, cmd }: ImageConfig['config']): string[] {
+	const isOwn = (command ?? []).length > 0;
+	const words = isOwn ? [...command!, ...(args ?? [])] : [...entrypoint, ...((args ?? []).length > 0 ? args! : cmd)];
+	if (words.length === 0) throw invalid('neither the container nor its image has a command');
+	return words;
+}
+
+function workingDir({ workingDir }: ContainerConfig, image: ImageConfig['config']): string {
+	const folder = workingDir || image.workingDir || '/';
+	if (!isAbsolute(folder)) throw invalid(`the working folder ${JSON.stringify(folder)} is not absolute`);
+	return folder;
+}
+
+/** The image's variables, those of the container in their place or after them. */
+function environmentOf(config: ContainerConfig, image: ImageConfig['config'], pod: PodPlace, user: User): string[] {
+	const variables = new Map<string, string>();
+	const set = (text: string): void => {
+		variables.set(text.split('=', 1)[0]!, text);
+	};
+	set(DEFAULT_PATH);
+	if (config.tty === true) set('TERM=xterm');
+	set(`HOSTNAME=${pod.config.hostname ?? ''}`);
+	if (user.home !== '') set(`HOME=${user.home}`);
+	for (const text of image.env) set(text);
+	for (const { key, value } of config.envs ?? []) set(`${key}=${value ?? ''}`);
+	return [...variables.values()].filter((text) => text.indexOf('=') > 0);
+}
+
+function capabilitiesOf({ addCapabilities, dropCapabilities, addAmbientCapabilities }: runtime.v1.Capability.$Properties): object {
+	const full = (names: readonly string[] | null | undefined): string[] =>
+		(names ?? []).map((name) => {
+			const upper = name.toUpperCase();
+			return upper === 'ALL' || upper.startsWith('CAP_') ? upper : `CAP_${upper}`;
+		});
+	const add = full(addCapabilities);
+	const drop = full(dropCapabilities);
+	const ambient = full(addAmbientCapabilities);
+	for (const name of [...add, ...drop, ...ambient])
+		if (name !== 'ALL' && !CAP_NAMES.has(name)) throw invalid(`no capability is called ${name}`);
+	const all = [...CAP_NAMES.keys()];
+	let kept = add.includes('ALL') ? all : DEFAULT_CAPABILITIES;
+	if (drop.includes('ALL')) kept = [];
+	const result = [...new Set([...kept, ...add.filter((name) => name !== 'ALL'), ...ambient])].filter((name) => !drop.includes(name));
+	const isAmbient = ambient.length > 0;
+	return { bounding: result, effective: result, permitted: result, inheritable: isAmbient ? ambient : [], ambient };
+}
+
+function mountsOf(config: ContainerConfig, { files }: PodPlace, isReadOnly: boolean): object[] {
+	const own = (config.mounts ?? []).map(mountOf);
+	const taken = new Set(own.map(({ destination }) => destination));
+	const access = isReadOnly ? 'ro' : 'rw';
+	const shared = [
+		...['hostname', 'hosts', 'resolv.conf'].map((name) => ({
+			destination: `/etc/${name}`,
+			type: 'bind',
+			source: join(files, name),
+			options: ['rbind', 'rprivate', access],
+		})),
+		{ destination: '/dev/shm', type: 'bind', source: join(files, 'shm'), options: ['rbind', 'rprivate', 'nosuid', 'nodev', 'noexec'] },
+	];
+	const mounts = [...MOUNTS, ...shared].filter(({ destination }) => !taken.has(destination));
+	// What is mounted on a folder comes before what is mounted below it.
+	own.sort((a, b) => a.destination.split('/').length - b.destination.split('/').length);
+	return [...mounts, ...own];
+}
+
+function mountOf({ containerPath, hostPath, readonly, recursiveReadOnly, propagation, uidMappings, image }: runtime.v1.Mount.$Properties): {
+	readonly destination: string;
+	readonly type: string;
+	readonly source: string;
+	readonly options: string[];
+} {
+	if (image?.image) throw new CriError(status.UNIMPLEMENTED, `the image ${image.image} can't be mounted`);
+	if (!containerPath || !isAbsolute(containerPath)) throw invalid(`the mount of ${hostPath} has no absolute path in the container`);
+	if (!hostPath || !isAbsolute(hostPath)) throw invalid(`the mount at ${containerPath} has no absolute path of the host`);
+	if ((uidMappings ?? []).length > 0) throw invalid(`the mount at ${containerPath} maps ids itself, which is not honoured`);
+	const { PROPAGATION_BIDIRECTIONAL, PROPAGATION_HOST_TO_CONTAINER } = cri.MountPropagation;
+	if (propagation === PROPAGATION_BIDIRECTIONAL)
+		throw invalid(`the mount at ${containerPath} can't be Bidirectional: no mount leaves a sandbox`);
+	if (recursiveReadOnly === true && (readonly !== true || (propagation ?? 0) !== 0))
+		throw invalid(`the mount at ${containerPath} is recursive_read_only without being readonly and private`);
+	return {
+		destination: normalize(containerPath).replace(/(?<=.)\/$/, ''),
+		type: 'bind',
+		source: hostPath,
+		options: [
+			'rbind',
+			propagation === PROPAGATION_HOST_TO_CONTAINER ? 'rslave' : 'rprivate',
+			recursiveReadOnly === true ? 'rro' : readonly === true ? 'ro' : 'rw',
+		],
+	};
+}
+
+function namespacesOf({ pid: mode }: NamespaceOption, { pid, netns }: PodPlace, targetPid: number): object[] {
+	const of = (type: string): string => `/proc/${pid}/ns/${type}`;
+	const { POD, TARGET } = cri.NamespaceMode;
+	const path = (mode ?? POD) === POD ? of('pid') : mode === TARGET ? `/proc/${targetPid}/ns/pid` : '';
+	return [
+		{ type: 'network', path: netns },
+		{ type: 'ipc', path: of('ipc') },
+		{ type: 'uts', path: of('uts') },
+		{ type: 'pid', ...(path !== '' && { path }) },
+		{ type: 'mount' },
+	];
+}
+
+/** `resources` of config.json: what is 0 or '' was not given. */
+export function ociResources(resources: Resources): object {
+	const { cpuPeriod, cpuQuota, cpuShares, cpusetCpus, cpusetMems, memoryLimitInBytes, memorySwapLimitInBytes, hugepageLimits, unified } =
+		resources;
+	return {
+		devices: [{ allow: false, access: 'rwm' }],
+		cpu: {
+			...(cpuPeriod ? { period: cpuPeriod } : {}),
+			...(cpuQuota ? { quota: cpuQuota } : {}),
+			...(cpuShares ? { shares: cpuShares } : {}),
+			...(cpusetCpus ? { cpus: cpusetCpus } : {}),
+			...(cpusetMems ? { mems: cpusetMems } : {}),
+		},
+		memory: {
+			...(memoryLimitInBytes ? { limit: memoryLimitInBytes } : {}),
+			...(memorySwapLimitInBytes ? { swap: memorySwapLimitInBytes } : {}),
+		},
+		hugepageLimits: (hugepageLimits ?? []).map(({ pageSize, limit }) => ({ pageSize, limit })),
+		unified: unified ?? {},
+	};
+}

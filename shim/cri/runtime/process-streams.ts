@@ -1,0 +1,124 @@
+import { closeSync, constants, mkdirSync, openSync, rmSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { HostError } from '../../../runtime/host-error.js';
+import { native } from '../../../runtime/native.js';
+
+/** Which streams a program has beside /dev/null; a terminal has no stderr. */
+export interface StreamOptions {
+	readonly stdin: boolean;
+	readonly stdout: boolean;
+	readonly stderr: boolean;
+	readonly terminal: boolean;
+}
+
+const { O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK } = constants;
+const S_IFIFO = 0o010000;
+const AT_FDCWD = -100;
+const NAMES = ['stdin', 'stdout', 'stderr'] as const;
+
+/** The server's ends of a program's standard streams, and the ends that its sandbox gets. */
+export class ProcessStreams {
+	/** For the sandbox, which keeps copies: stdin, stdout, stderr, -1 for none. */
+	readonly stdio: number[] = [-1, -1, -1];
+	stdin: Socket | null = null;
+	stdout: Socket | null = null;
+	stderr: Socket | null = null;
+
+	private constructor() {}
+
+	/** By pipes, for a program that is of no use to a later server: an exec. */
+	static pipes(options: StreamOptions): ProcessStreams {
+		const streams = new ProcessStreams();
+		try {
+			for (const [index, name] of NAMES.entries()) {
+				if (!isWanted(options, name)) continue;
+				const ends = new Int32Array(2);
+				const error = native.pipe(ends);
+				if (error < 0) throw HostError.errno('Make a pipe', -error);
+				const [reading, writing] = ends as unknown as [number, number];
+				streams.stdio[index] = name === 'stdin' ? reading : writing;
+				streams.take(name, name === 'stdin' ? writing : reading);
+			}
+			return streams;
+		} catch (error) {
+			streams.close();
+			throw error;
+		}
+	}
+
+	/**
+	 * By FIFOs in a folder, which another server can open again: the sandbox holds those of the output open both ways, so that a container that writes while there is no server
+	 * waits, and loses nothing.
+	 */
+	static fifos(folder: string, options: StreamOptions): ProcessStreams {
+		const streams = new ProcessStreams();
+		try {
+			mkdirSync(folder, { recursive: true, mode: 0o700 });
+			for (const [index, name] of NAMES.entries()) {
+				if (!isWanted(options, name)) continue;
+				const path = join(folder, name);
+				rmSync(path, { force: true });
+				const error = native.mknodat(AT_FDCWD, path, S_IFIFO | 0o600, 0);
+				if (error < 0) throw HostError.errno(`Make the FIFO ${path}`, -error);
+				// What is typed at a terminal has no end.
+				const isKept = name !== 'stdin' || options.terminal;
+				if (name === 'stdin' && !isKept) {
+					streams.stdio[index] = open(path, O_RDONLY | O_NONBLOCK);
+					streams.take(name, open(path, O_WRONLY | O_NONBLOCK));
+				} else {
+					streams.stdio[index] = open(path, O_RDWR | O_NONBLOCK);
+					streams.take(name, open(path, (name === 'stdin' ? O_WRONLY : O_RDONLY) | O_NONBLOCK));
+				}
+			}
+			return streams;
+		} catch (error) {
+			streams.close();
+			throw error;
+		}
+	}
+
+	/** The FIFOs of a container that another server started; a stream whose sandbox is gone is at its end at once. */
+	static reopen(folder: string, options: StreamOptions): ProcessStreams {
+		const streams = new ProcessStreams();
+		for (const name of NAMES) {
+			if (!isWanted(options, name)) continue;
+			try {
+				streams.take(name, openSync(join(folder, name), (name === 'stdin' ? O_WRONLY : O_RDONLY) | O_NONBLOCK));
+			} catch {
+				// Nobody reads it any more, or its folder is gone.
+			}
+		}
+		return streams;
+	}
+
+	private take(name: (typeof NAMES)[number], fd: number): void {
+		const isInput = name === 'stdin';
+		const socket = new Socket({ fd, readable: !isInput, writable: isInput });
+		// Its other end may go at any moment; 'close' follows.
+		socket.on('error', () => undefined);
+		this[name] = socket;
+	}
+
+	/** The sandbox has its ends. */
+	handedOver(): void {
+		for (const fd of this.stdio.splice(0)) if (fd >= 0) closeSync(fd);
+	}
+
+	close(): void {
+		this.handedOver();
+		for (const name of NAMES) this[name]?.destroy();
+	}
+}
+
+function isWanted(options: StreamOptions, name: (typeof NAMES)[number]): boolean {
+	return options[name] && !(name === 'stderr' && options.terminal);
+}
+
+function open(path: string, flags: number): number {
+	try {
+		return openSync(path, flags);
+	} catch (error) {
+		throw HostError.from(`Open the FIFO ${path}`, error);
+	}
+}
