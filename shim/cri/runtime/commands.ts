@@ -9,7 +9,7 @@ import { HostError } from '../../../runtime/host-error.js';
 import { native } from '../../../runtime/native.js';
 import type { Sandbox } from '../../../runtime/sandbox/sandbox.js';
 import { CriError } from '../server/cri-error.js';
-import type { Session } from '../streaming/session.js';
+import type { Session, TerminalSize } from '../streaming/session.js';
 import { ProcessStreams, type StreamOptions } from './process-streams.js';
 
 /** A program that is to run in a container, beside its own. */
@@ -25,6 +25,7 @@ export interface Command {
 const MAX_OUTPUT_BYTES = 16 << 20;
 /** How long a command's output may stay open when it has ended: a process that it left behind may have it. */
 const DRAIN_MS = 10_000;
+const FIRST_SIZE_MS = 200;
 
 /** Runs a command to its end. Throws CriError (DEADLINE_EXCEEDED) when that takes longer than `seconds` (0: any time); it is killed then. */
 export async function execSync(
@@ -57,8 +58,9 @@ export async function exec(command: Command, options: StreamOptions, session: Se
 	const streams = ProcessStreams.pipes(options);
 	try {
 		const outputs = [carry(streams.stdout, session.stdout), carry(streams.stderr, session.stderr)];
-		const running = await start(command, streams, options.terminal);
-		session.onResize((size) => running.resize(size));
+		const size = options.terminal ? await firstSize(session) : null;
+		const running = await start(size === null ? command : sized(command, size), streams, options.terminal);
+		session.onResize((changed) => running.resize(changed));
 		if (session.stdin !== null && streams.stdin !== null) void pipeline(session.stdin, streams.stdin).catch(() => undefined);
 		// As with containerd: who has gone doesn't want it to go on.
 		session.signal.addEventListener('abort', () => running.kill());
@@ -138,6 +140,21 @@ async function collect(source: Readable | null): Promise<Buffer> {
 		// It was cut off: what came is what there is.
 	}
 	return Buffer.concat(parts);
+}
+
+/** A client with a terminal says its size first of all: a program that asks for it at its start shall find it. Null from one that doesn't say. */
+function firstSize(session: Session): Promise<TerminalSize | null> {
+	return new Promise((resolve) => {
+		const timer = setTimeout(resolve, FIRST_SIZE_MS, null);
+		session.onResize((size) => {
+			clearTimeout(timer);
+			resolve(size);
+		});
+	});
+}
+
+function sized(command: Command, { rows, columns }: TerminalSize): Command {
+	return { ...command, process: { ...command.process, consoleSize: { height: rows, width: columns } } };
 }
 
 /** A client that reads no more must not stop the command: the rest is dropped. */

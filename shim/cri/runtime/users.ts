@@ -21,7 +21,7 @@ export function findUser(name: string, passwd: string, group: string): User {
 	const [userName = '', groupName = ''] = name.split(':', 2);
 	const users = lines(passwd, 7);
 	const groups = lines(group, 4);
-	const found = users.find(([login, , uid]) => login === userName) ?? users.find(([, , uid]) => uid === (userName || '0'));
+	const found = users.find(([login]) => login === userName) ?? users.find(([, , uid]) => uid === (userName || '0'));
 	if (found === undefined && !isNumber(userName || '0')) throw invalid(`the image has no user ${JSON.stringify(userName)}`);
 	const uid = found === undefined ? number(userName || '0') : number(found[2]!);
 	let gid = found === undefined ? 0 : number(found[3]!);

@@ -1,26 +1,20 @@
 // A real client: Debian's kubectl, which speaks SPDY/3.1 by Go's library.
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Test, test } from 'tap';
 import { StreamingServer } from './server.js';
 import type { CommandRequest, PortForwardRequest, TerminalSize } from './session.js';
-import { kubectl, runOnHost, startApiServer } from './testing.js';
-
-interface Ended {
-	readonly code: number;
-	readonly stdout: Buffer;
-	readonly stderr: string;
-}
+import { type Kubectl, kubectl, kubectlTo, runOnHost, startApiServer } from './testing.js';
 
 /** A streaming server, an API server before it, and kubectl to it. */
 async function makeBench(
 	t: Test,
 	pod: { run?: (command: readonly string[]) => CommandRequest['run']; connect?: PortForwardRequest['connect'] } = {},
-): Promise<{ args: (...args: string[]) => string[]; run: (input: string | Buffer | null, ...args: string[]) => Promise<Ended> }> {
+): Promise<Kubectl> {
 	const folder = mkdtempSync(join(tmpdir(), 'isopod-streaming-'));
 	const streaming = new StreamingServer();
 	await streaming.listen();
@@ -28,34 +22,13 @@ async function makeBench(
 		await streaming.close();
 		rmSync(folder, { recursive: true, force: true });
 	});
-	const { url } = await startApiServer(t, streaming, {
-		run: pod.run ?? runOnHost,
-		connect: pod.connect ?? (() => Promise.reject(new Error('no ports'))),
+	const run = pod.run ?? runOnHost;
+	const { connect: toPort = () => Promise.reject(new Error('no ports')) } = pod;
+	const { url } = await startApiServer(t, ({ kind, command, stdin, stdout, stderr, tty, ports }) => {
+		const request = { hasStdin: stdin, hasStdout: stdout, hasStderr: stderr, isTerminal: tty, run: run(command) };
+		return kind === 'portforward' ? streaming.portForward({ ports, connect: toPort }) : streaming[kind](request);
 	});
-	writeFileSync(join(folder, 'config'), '');
-	const args = (...more: string[]): string[] => [
-		`--server=${url}`,
-		`--kubeconfig=${folder}/config`,
-		`--cache-dir=${folder}/cache`,
-		...more,
-	];
-	return {
-		args,
-		run: (input, ...more) =>
-			new Promise((resolve, reject) => {
-				const child = spawn(kubectl(), args(...more), { stdio: [input === null ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
-				const output: Buffer[] = [];
-				let stderr = '';
-				child.stdout!.on('data', (chunk: Buffer) => output.push(chunk));
-				child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-					stderr += text;
-				});
-				child.once('error', reject);
-				child.once('close', (code) => resolve({ code: code ?? -1, stdout: Buffer.concat(output), stderr }));
-				child.stdin?.on('error', () => undefined);
-				child.stdin?.end(input);
-			}),
-	};
+	return kubectlTo(url, folder);
 }
 
 test('kubectl exec: output, errors, exit code, stdin, large output both ways', async (t) => {

@@ -1,13 +1,12 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { StreamingServer } from './server.js';
-import type { CommandRequest, PortForwardRequest, Session } from './session.js';
+import type { Session } from './session.js';
 
 /** Debian's kubectl, from its package; not installed, as another one may be. */
 export function kubectl(): string {
@@ -52,17 +51,21 @@ export function runOnHost(command: readonly string[]): (session: Session) => Pro
 	};
 }
 
-/** What the tests' pod does: a command by its words, a port by its number. */
-export interface TestPod {
-	run(command: readonly string[]): CommandRequest['run'];
-	readonly connect: PortForwardRequest['connect'];
+/** What a client of the API server asks of a container: the parameters of its request. */
+export interface Asked {
+	readonly kind: 'exec' | 'attach' | 'portforward';
+	readonly command: readonly string[];
+	readonly stdin: boolean;
+	readonly stdout: boolean;
+	readonly stderr: boolean;
+	readonly tty: boolean;
+	readonly ports: readonly number[];
 }
 
-/** As much of an API server as kubectl needs: one pod, whose exec, attach and port-forward are proxied to the streaming server. */
+/** As much of an API server as kubectl needs: one pod, whose exec, attach and port-forward are proxied to the URLs that `urlOf` gives, as kubelet does. */
 export async function startApiServer(
 	t: { teardown(action: () => Promise<void>): void },
-	streaming: StreamingServer,
-	pod: TestPod,
+	urlOf: (asked: Asked) => Promise<string> | string,
 ): Promise<{ readonly url: string }> {
 	const server = createServer((request, response) => {
 		const { pathname } = new URL(request.url!, 'http://x');
@@ -73,23 +76,21 @@ export async function startApiServer(
 	const sockets = new Set<Duplex>();
 	server.on('upgrade', (request: IncomingMessage, client: Duplex, head: Buffer) => {
 		sockets.add(client);
+		void proxy(request, client, head).catch(() => client.destroy());
+	});
+	const proxy = async (request: IncomingMessage, client: Duplex, head: Buffer): Promise<void> => {
 		const { pathname, searchParams } = new URL(request.url!, 'http://x');
 		const is = (name: string): boolean => ['1', 'true'].includes(searchParams.get(name) ?? '');
-		const command: CommandRequest = {
-			hasStdin: is('stdin'),
-			hasStdout: is('stdout'),
-			hasStderr: is('stderr') && !is('tty'),
-			isTerminal: is('tty'),
-			run: pod.run(searchParams.getAll('command')),
-		};
-		const kind = pathname.split('/').at(-1);
-		const ports = searchParams.getAll('ports').map(Number);
 		const target = new URL(
-			kind === 'portforward'
-				? streaming.portForward({ ports, connect: pod.connect })
-				: kind === 'attach'
-					? streaming.attach(command)
-					: streaming.exec(command),
+			await urlOf({
+				kind: pathname.split('/').at(-1) as Asked['kind'],
+				command: searchParams.getAll('command'),
+				stdin: is('stdin'),
+				stdout: is('stdout'),
+				stderr: is('stderr') && !is('tty'),
+				tty: is('tty'),
+				ports: searchParams.getAll('ports').map(Number),
+			}),
 		);
 		const upstream = connect(Number(target.port), target.hostname, () => {
 			const lines = [`${request.method} ${target.pathname} HTTP/1.1`];
@@ -105,7 +106,7 @@ export async function startApiServer(
 				upstream.destroy();
 			});
 		}
-	});
+	};
 	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 	t.teardown(async () => {
 		for (const socket of sockets) socket.destroy();
@@ -131,3 +132,46 @@ const objects: Readonly<Record<string, object>> = {
 		status: { phase: 'Running', containerStatuses: [{ name: 'main', ready: true, state: { running: {} } }] },
 	},
 };
+
+/** How a program of the host's ended. */
+export interface Ended {
+	readonly code: number;
+	readonly stdout: Buffer;
+	readonly stderr: string;
+}
+
+/** kubectl for one API server. */
+export interface Kubectl {
+	/** Its arguments, before those of a command. */
+	args(...args: string[]): string[];
+	/** Runs it to its end; `input` null: stdin is /dev/null. */
+	run(input: string | Buffer | null, ...args: string[]): Promise<Ended>;
+}
+
+/** `folder` is for its files. */
+export function kubectlTo(url: string, folder: string): Kubectl {
+	writeFileSync(join(folder, 'config'), '');
+	const args = (...more: string[]): string[] => [
+		`--server=${url}`,
+		`--kubeconfig=${folder}/config`,
+		`--cache-dir=${folder}/cache`,
+		...more,
+	];
+	return {
+		args,
+		run: (input, ...more) =>
+			new Promise((resolve, reject) => {
+				const child = spawn(kubectl(), args(...more), { stdio: [input === null ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
+				const output: Buffer[] = [];
+				let stderr = '';
+				child.stdout!.on('data', (chunk: Buffer) => output.push(chunk));
+				child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+					stderr += text;
+				});
+				child.once('error', reject);
+				child.once('close', (code) => resolve({ code: code ?? -1, stdout: Buffer.concat(output), stderr }));
+				child.stdin?.on('error', () => undefined);
+				child.stdin?.end(input);
+			}),
+	};
+}
