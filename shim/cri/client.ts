@@ -1,7 +1,10 @@
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { methodOf, type Reply, type RequestFields, type StreamName, type UnaryName } from './methods.js';
 
-export { cri } from './methods.js';
+export { cri, type Reply } from './methods.js';
+
+/** Bytes of an answer: lists of many containers with their annotations are large (crictl takes as many). */
+const MAX_REPLY_BYTES = 16 << 20;
 
 /** A client of a CRI server (kubelet's end of the socket), such as containerd's. */
 export class CriClient {
@@ -9,8 +12,11 @@ export class CriClient {
 
 	/** `address` is the path of a unix socket. */
 	constructor(address: string) {
-		// Go's servers refuse what Node would send as the authority: the socket's path.
-		this.client = new Client(`unix:${address}`, credentials.createInsecure(), { 'grpc.default_authority': 'localhost' });
+		this.client = new Client(`unix:${address}`, credentials.createInsecure(), {
+			// Go's servers refuse what Node would send as the authority: the socket's path.
+			'grpc.default_authority': 'localhost',
+			'grpc.max_receive_message_length': MAX_REPLY_BYTES,
+		});
 	}
 
 	/** Rejects with grpc-js's ServiceError: `code` is gRPC's, `details` the server's words. */

@@ -23,10 +23,10 @@ const INVALID_STREAM = 2;
 const REFUSED_STREAM = 3;
 const PROTOCOL_ERROR = 1;
 
-/** A stream that the client opened. Its two directions end apart from each other. */
+/** A stream of either side's. Its two directions end apart from each other. */
 export class SpdyStream extends Duplex {
 	private isReset = false;
-	/** All of the client's bytes are here, though perhaps not read yet. */
+	/** All of the other side's bytes are here, though perhaps not read yet. */
 	isWhole = false;
 	private onRead: (() => void) | null = null;
 
@@ -41,7 +41,7 @@ export class SpdyStream extends Duplex {
 		this.on('error', () => undefined);
 	}
 
-	/** Bytes of the client's; resolves when more may come. */
+	/** Bytes of the other side's; resolves when more may come. */
 	receive(bytes: Buffer): Promise<void> | null {
 		if (this.destroyed || this.isWhole || this.push(bytes)) return null;
 		return new Promise((resolve) => {
@@ -55,7 +55,7 @@ export class SpdyStream extends Duplex {
 		this.push(null);
 	}
 
-	/** The client gave it up, or the connection is gone. */
+	/** The other side gave it up, or the connection is gone. */
 	receiveReset(): void {
 		this.isReset = true;
 		this.destroy();
@@ -82,24 +82,41 @@ export class SpdyStream extends Duplex {
 	}
 }
 
-/** The server's end of a SPDY/3.1 connection. SETTINGS and WINDOW_UPDATE are ignored, as by Kubernetes' own servers. */
+/**
+ * One end of a SPDY/3.1 connection: the server's takes streams, the client's opens them. SETTINGS and WINDOW_UPDATE are ignored, as by Kubernetes'
+ * own servers and clients.
+ */
 export class SpdyConnection {
 	private readonly streams = new Map<number, SpdyStream>();
 	private readonly headerReader = new HeaderReader();
 	private readonly headerWriter = new HeaderWriter();
 	private lastStreamId = 0;
+	private nextStreamId = 1;
 	private isClosed = false;
 
-	/** `onStream` gets each stream that the client opens; what it throws refuses the stream. */
+	/** `onStream` gets each stream that the client opens; what it throws refuses the stream. Null makes this the client's end. */
 	constructor(
 		private readonly socket: Duplex,
-		private readonly onStream: (stream: SpdyStream) => void,
+		private readonly onStream: ((stream: SpdyStream) => void) | null,
 	) {
 		socket.on('error', () => this.close());
 		socket.on('close', () => this.close());
 	}
 
-	/** Serves until the client is gone. Resolves with what the client did wrong, or null. */
+	/** Opens a stream: the client's end only. Names in lower case. Throws EPIPE when the connection is gone. */
+	openStream(headers: ReadonlyMap<string, string>): SpdyStream {
+		if (this.isClosed) throw new HostError('Open a SPDY stream', 'EPIPE');
+		const id = this.nextStreamId;
+		this.nextStreamId += 2;
+		const stream = new SpdyStream(this, id, headers);
+		this.streams.set(id, stream);
+		// Associated stream and priority: none.
+		const payload = Buffer.concat([words(id, 0), Buffer.alloc(2), this.headerWriter.write(headers)]);
+		this.socket.write(controlFrame(FrameType.SynStream, 0, payload));
+		return stream;
+	}
+
+	/** Serves until the other side is gone. Resolves with what it did wrong, or null. */
 	async serve(head: Buffer): Promise<HostError | null> {
 		try {
 			await this.readFrames(head);
@@ -116,7 +133,7 @@ export class SpdyConnection {
 	close(): void {
 		if (this.isClosed) return;
 		this.isClosed = true;
-		// What a client said to its end before it went can still be read.
+		// What was said to its end before the other side went can still be read.
 		for (const stream of [...this.streams.values()]) if (!stream.isWhole) stream.receiveReset();
 		this.headerReader.close();
 		// What is written still goes out; a client that does not read it has some seconds.
@@ -126,7 +143,7 @@ export class SpdyConnection {
 		this.socket.once('close', () => clearTimeout(timer));
 	}
 
-	/** Says that no more streams are taken, and leaves the end to the client, for `graceMs` at most. */
+	/** Says that no more streams are taken, and leaves the end to the other side, for `graceMs` at most. */
 	async finish(graceMs: number): Promise<void> {
 		if (this.isClosed) return;
 		this.socket.write(controlFrame(FrameType.GoAway, 0, words(this.lastStreamId, 0)));
@@ -194,9 +211,17 @@ export class SpdyConnection {
 			this.streams.get(payload.readUInt32BE(0))?.receiveReset();
 		} else if (type === FrameType.Ping) {
 			need(4);
-			// Odd ones are the client's, to be sent back.
-			if ((payload[3]! & 1) === 1) this.socket.write(controlFrame(FrameType.Ping, 0, payload.subarray(0, 4)));
-		} else if (type === FrameType.SynReply) throw new HostError('Read a SPDY frame: a reply to a stream that was never opened', 'EPROTO');
+			// Odd ones are the client's; those of the other side are sent back.
+			if ((payload[3]! & 1) === (this.onStream === null ? 0 : 1))
+				this.socket.write(controlFrame(FrameType.Ping, 0, payload.subarray(0, 4)));
+		} else if (type === FrameType.SynReply) {
+			need(4);
+			await this.headerReader.read(payload.subarray(4));
+			const id = payload.readUInt32BE(0);
+			if (id % 2 === 0 || id >= this.nextStreamId)
+				throw new HostError('Read a SPDY frame: a reply to a stream that was never opened', 'EPROTO');
+			if ((flags & FLAG_FIN) !== 0) this.streams.get(id)?.receiveEnd();
+		}
 	}
 
 	private open(id: number, headers: ReadonlyMap<string, string>, flags: number): void {
@@ -205,7 +230,7 @@ export class SpdyConnection {
 		const refuse = (): void => {
 			this.socket.write(controlFrame(FrameType.RstStream, 0, words(id, REFUSED_STREAM)));
 		};
-		if (this.streams.size >= MAX_STREAMS) {
+		if (this.onStream === null || this.streams.size >= MAX_STREAMS) {
 			refuse();
 			return;
 		}
@@ -237,7 +262,7 @@ export class SpdyConnection {
 		} while (at < bytes.length);
 	}
 
-	/** A stream is over; when only on this side the client is told. */
+	/** A stream is over; when only on this side the other one is told. */
 	forget(stream: SpdyStream, isCancelled: boolean): void {
 		if (!this.streams.delete(stream.id) || this.isClosed) return;
 		if (isCancelled) this.socket.write(controlFrame(FrameType.RstStream, 0, words(stream.id, CANCEL)));
