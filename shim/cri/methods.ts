@@ -1,6 +1,6 @@
 import { runtime } from '../../proto/generated/cri.js';
 
-export const cri = runtime.v1;
+export import cri = runtime.v1;
 
 /** A message's generated class. */
 export interface MessageClass<T extends object> {
