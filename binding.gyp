@@ -8,6 +8,7 @@
         "native/addon/channel.cc",
         "native/addon/completions.cc",
         "native/addon/confine.cc",
+        "native/addon/devices.cc",
         "native/addon/files.cc",
         "native/addon/filter.cc",
         "native/addon/filter-binding.cc",

@@ -438,6 +438,8 @@ export declare function sealTree(namespaceFd: number, path: string): number;
 /** Takes such a mount off, and the folder or file that it was attached to. */
 export declare function detachTree(namespaceFd: number, path: string): number;
 export declare function umount(path: string, flags: number): number;
+/** Makes a tap device (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR) in the calling thread's network namespace: its descriptor, with which it goes, or -errno. */
+export declare function openTap(name: string): number;
 
 // --- Confinement, clock, host -------------------------------------------------------------------------------------
 

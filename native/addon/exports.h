@@ -9,6 +9,7 @@ namespace isopod {
 
 std::span<const Export> ChannelExports();
 std::span<const Export> ConfineExports();
+std::span<const Export> DeviceExports();
 std::span<const Export> FileExports();
 std::span<const Export> FilterExports();
 std::span<const Export> InstallFilterExports();

@@ -11,9 +11,9 @@ napi_value Initialize(napi_env env, napi_value exports) {
   // Node ignores SIGPIPE too; a pipe that lost its reader has to be EPIPE, whoever embeds Node.
   signal(SIGPIPE, SIG_IGN);
   const std::span<const Export> facilities[] = {
-      ChannelExports(), ConfineExports(), FileExports(),  FilterExports(),    InstallFilterExports(),
-      LendExports(),    MemoryExports(),  MountExports(), ProbeExports(),     ProcessExports(),
-      RunCallExports(), SocketExports(),  SpawnExports(), UnderMaskExports(), WaitExports(),
+      ChannelExports(), ConfineExports(), DeviceExports(),    FileExports(),  FilterExports(),  InstallFilterExports(),
+      LendExports(),    MemoryExports(),  MountExports(),     ProbeExports(), ProcessExports(), RunCallExports(),
+      SocketExports(),  SpawnExports(),   UnderMaskExports(), WaitExports(),
   };
   for (const std::span<const Export> facility : facilities) {
     for (const Export& entry : facility) {

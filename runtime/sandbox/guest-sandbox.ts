@@ -84,7 +84,8 @@ export class GuestSandbox implements Sandbox {
 				Object.assign(record, early);
 			}
 			store.save(record);
-			if (Object.keys(config.linux.sysctl).length > 0) applySysctls(config, record.pid);
+			// A machine's own kernel has them; its monitor is in the host's network namespace.
+			if (handler === 'isopod' && Object.keys(config.linux.sysctl).length > 0) applySysctls(config, record.pid);
 			sandbox = new GuestSandbox(store, id, record.pid, SandboxClient.connect(store.socket(id)), logPath);
 			await sandbox.build(record, spec, '');
 			return sandbox;

@@ -1,18 +1,20 @@
-import { spawn } from 'node:child_process';
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { openSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { HostError } from '../host-error.js';
 import { native } from '../native.js';
 import { type Config, ConfigError } from '../oci/config.js';
+import { inNetworkNamespace } from '../oci/network-namespace.js';
 import { processStart } from '../oci/state.js';
 import { type Launched, packageRoot } from '../sandbox/launch.js';
 import { findAccelerator } from './accelerator.js';
 import { guestImage } from './image.js';
 import type { MachineSpec } from './monitor/machine.js';
+import { joinNetwork, type Taps } from './network.js';
 
 /** What a monitor reads from a file. */
-export type MonitorOptions = Omit<MachineSpec, 'logFd'>;
+export type MonitorOptions = Omit<MachineSpec, 'logFd' | 'tapFds'>;
 
 const MIB = 1 << 20;
 /** What the guest's kernel and agent need beside the containers. */
@@ -34,27 +36,37 @@ export async function launchMachine(socketPath: string, logPath: string, idSlot:
 	const { memoryLimitBytes } = config.linux.resources;
 	const isLimited = memoryLimitBytes !== null && Number.isFinite(memoryLimitBytes) && memoryLimitBytes > 0;
 	const image = guestImage();
-	const options: MonitorOptions = {
-		image,
-		accelerator: findAccelerator(image),
-		memoryMib: isLimited ? Math.ceil(memoryLimitBytes / MIB) + OVERHEAD_MIB : DEFAULT_MEMORY_MIB,
-		cpus: 1,
-		hostname: config.hostname,
-		idSlot,
-		folder: dirname(socketPath),
-	};
-	const optionsFile = join(options.folder, 'machine.json');
-	writeFileSync(optionsFile, JSON.stringify(options), { mode: 0o600 });
-	const listenFd = native.listenUnix(socketPath);
-	if (listenFd < 0) throw HostError.errno(`Listen on ${socketPath}`, -listenFd);
-	const logFd = openSync(logPath, 'a', 0o600);
+	const folder = dirname(socketPath);
+	const { networkNamespace, sysctl } = config.linux;
+	const { network, fds: tapFds } = networkNamespace === null ? NO_NETWORK : joinNetwork(networkNamespace);
+	let listenFd = -1;
+	let logFd = -1;
 	try {
+		const options: MonitorOptions = {
+			image,
+			accelerator: findAccelerator(image),
+			memoryMib: isLimited ? Math.ceil(memoryLimitBytes / MIB) + OVERHEAD_MIB : DEFAULT_MEMORY_MIB,
+			cpus: 1,
+			hostname: config.hostname,
+			idSlot,
+			folder,
+			network,
+			sysctls: Object.entries(sysctl).map(([name, value]) => `${name}=${value}`),
+		};
+		const optionsFile = join(folder, 'machine.json');
+		writeFileSync(optionsFile, JSON.stringify(options), { mode: 0o600 });
+		listenFd = native.listenUnix(socketPath);
+		if (listenFd < 0) throw HostError.errno(`Listen on ${socketPath}`, -listenFd);
+		logFd = openSync(logPath, 'a', 0o600);
 		const script = join(packageRoot(), 'dist/vm-monitor-start.cjs');
-		const child = spawn(process.execPath, ['--max-semi-space-size=1', script, optionsFile], {
-			stdio: ['ignore', logFd, logFd, listenFd, 'pipe'],
-			detached: true,
-			cwd: '/',
-		});
+		const start = (): ChildProcess =>
+			spawn(process.execPath, ['--max-semi-space-size=1', script, optionsFile], {
+				stdio: ['ignore', logFd, logFd, listenFd, 'pipe', ...tapFds],
+				detached: true,
+				cwd: '/',
+			});
+		// Its namespaces stand for the pod's, and it needs none of the host's network.
+		const child = networkNamespace === null ? start() : inNetworkNamespace(networkNamespace, start);
 		child.unref();
 		const line = await readLine(child.stdio[4] as Readable);
 		const report = JSON.parse(line === '' ? '{"error":"its monitor has ended"}' : line) as { treesPid?: number; error?: string };
@@ -62,17 +74,17 @@ export async function launchMachine(socketPath: string, logPath: string, idSlot:
 			throw new HostError(`Start the virtual machine: ${report.error ?? 'its monitor did not run'}`, 'UNKNOWN');
 		return { pid: child.pid, pidStart: processStart(child.pid), treesPid: report.treesPid };
 	} finally {
-		closeSync(logFd);
-		native.close(listenFd);
+		for (const fd of [logFd, listenFd]) if (fd >= 0) native.close(fd);
+		for (const fd of tapFds) native.close(fd);
 	}
 }
 
-/** What would be left out in silence, or land in the host's own network: machines have no network yet, and no system-call profile. */
-function refuseUnsupported({ linux: { networkNamespace, sysctl, seccomp } }: Config): void {
-	if (networkNamespace !== null) throw new ConfigError('linux.namespaces', 'a virtual machine joins no network namespace in this version');
-	if (Object.keys(sysctl).length > 0) throw new ConfigError('linux.sysctl', 'is not honoured in a virtual machine by this version');
+/** What would be left out in silence: machines have no system-call profile. */
+function refuseUnsupported({ linux: { seccomp } }: Config): void {
 	if (seccomp !== null) throw new ConfigError('linux.seccomp', 'is not honoured in a virtual machine by this version');
 }
+
+const NO_NETWORK: Taps = { network: { interfaces: [], routes: [], neighbors: [] }, fds: [] };
 
 /** The first line of a stream, or all of it. */
 async function readLine(stream: Readable): Promise<string> {

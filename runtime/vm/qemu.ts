@@ -8,15 +8,16 @@ export const QEMU = '/usr/bin/qemu-system-x86_64';
 export type Accelerator = 'kvm' | 'tcg';
 
 /** Descriptors of QEMU, by the numbers that it finds them at. */
-export const QEMU_FDS = { qmp: 3, agent: 4, share: 5, tap: 6 } as const;
+/** A machine's taps are at `taps` and above. */
+export const QEMU_FDS = { qmp: 3, agent: 4, share: 5, taps: 6 } as const;
 
 export interface MachineOptions {
 	readonly accelerator: Accelerator;
 	readonly memoryMib: number;
 	readonly cpus: number;
 	readonly hasShare: boolean;
-	/** Hardware address of the network device, null for none. */
-	readonly mac: string | null;
+	/** Hardware addresses of the network devices. */
+	readonly macs: readonly string[];
 	/** Where the guest's console goes, inside QEMU's root; null: nowhere. */
 	readonly console: string | null;
 }
@@ -38,7 +39,7 @@ export function qemuFiles(image: GuestImage): string[] {
 
 /** QEMU's program and arguments, as they are inside its root. */
 export function qemuCommand(options: MachineOptions): string[] {
-	const { accelerator, memoryMib, cpus, hasShare, mac } = options;
+	const { accelerator, memoryMib, cpus, hasShare, macs } = options;
 	const isTcg = accelerator === 'tcg';
 	return [
 		QEMU,
@@ -60,7 +61,10 @@ export function qemuCommand(options: MachineOptions): string[] {
 		...(hasShare
 			? ['-chardev', `socket,id=share,fd=${QEMU_FDS.share}`, '-device', 'vhost-user-fs-device,chardev=share,tag=share,queue-size=1024']
 			: []),
-		...(mac === null ? [] : ['-netdev', `tap,id=net,fd=${QEMU_FDS.tap}`, '-device', `virtio-net-device,netdev=net,mac=${mac}`]),
+		...macs.flatMap((mac, i) => [
+			...['-netdev', `tap,id=net${i},fd=${QEMU_FDS.taps + i}`],
+			...['-device', `virtio-net-device,netdev=net${i},mac=${mac}`],
+		]),
 	];
 }
 

@@ -30,6 +30,8 @@ interface VmContainer {
 export class VmContainers {
 	private readonly containers = new Map<string, VmContainer>();
 	private nextExec = 1;
+	/** Of the pod's first container, which the others of its UTS namespace have, too. */
+	private names = { hostname: '', domainname: '' };
 
 	constructor(
 		private readonly loop: HostLoop,
@@ -61,7 +63,9 @@ export class VmContainers {
 				attached.push(name);
 			}
 			const spec = programSpec(program.number, sized(config.process, stdio[1]!), [true, true, true]);
-			await this.machine.agent.call({ create: containerSpec(config, id, spec) });
+			const { hostname, domainname } = config.linux.joined.uts === undefined ? config : this.names;
+			if (this.containers.size === 0) this.names = { hostname, domainname };
+			await this.machine.agent.call({ create: { ...containerSpec(config, id, spec), hostname, domainname } });
 			// Its mount points are made.
 			if (config.root.readonly) this.machine.seal(treeName(id, 'root'));
 			this.containers.set(id, { id, program, trees: names, exitFd, execs: new Map(), status: CREATED });

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { isopod } from '../../../proto/generated/agent.js';
 import { HostError } from '../../host-error.js';
 import { native } from '../../native.js';
 import type { GuestImage } from '../image.js';
+import { addressBytes, type MachineNetwork, macBytes } from '../network.js';
 import { type Accelerator, QEMU_FDS, qemuCommand, qemuFiles } from '../qemu.js';
 import { SHARE, VIRTIOFSD_CAPABILITIES, VIRTIOFSD_LISTEN_FD, virtiofsdCommand, virtiofsdFiles } from '../virtiofsd.js';
 import { AGENT_VERSION, AgentClient } from './agent-client.js';
@@ -26,7 +28,12 @@ export interface MachineSpec {
 	readonly idSlot: number;
 	/** For sockets that live for a moment. */
 	readonly folder: string;
+	readonly network: MachineNetwork;
+	/** NAME=VALUE of the network namespace's settings. */
+	readonly sysctls: readonly string[];
 	readonly logFd: number;
+	/** One for each interface. */
+	readonly tapFds: readonly number[];
 }
 
 /** One pod's virtual machine: QEMU, the virtiofs daemon, and the agent inside. */
@@ -79,7 +86,7 @@ export class Machine {
 			rmSync(socket);
 			const [qmpFd, qemuQmpFd] = pair();
 			const [agentFd, qemuAgentFd] = pair();
-			const command = qemuCommand({ ...spec, hasShare: true, mac: null, console: null });
+			const command = qemuCommand({ ...spec, hasShare: true, macs: spec.network.interfaces.map(({ mac }) => mac), console: null });
 			const qemu = start({
 				name: 'QEMU',
 				command,
@@ -89,6 +96,7 @@ export class Machine {
 					[qemuQmpFd, QEMU_FDS.qmp],
 					[qemuAgentFd, QEMU_FDS.agent],
 					[shareFd, QEMU_FDS.share],
+					...spec.tapFds.map((fd, i) => [fd, QEMU_FDS.taps + i] as const),
 				],
 				capabilities: 0,
 			});
@@ -158,11 +166,41 @@ export class Machine {
 				timeNs: Date.now() * 1e6,
 				entropy: randomBytes(ENTROPY_BYTES),
 				machineId: randomBytes(MACHINE_ID_BYTES).toString('hex'),
+				...networkMessages(spec.network),
+				sysctls: [...spec.sysctls],
 			},
 		});
 		await this.agent.call({ shareFiles: { tag: 'share' } });
 	}
 }
+
+function networkMessages({
+	interfaces,
+	routes,
+	neighbors,
+}: MachineNetwork): Pick<isopod.agent.IConfigure, 'interfaces' | 'routes' | 'neighbors'> {
+	return {
+		interfaces: interfaces.map(({ name, mac, mtu, addresses }) => ({
+			...{ name, mtu, mac: macBytes(mac) },
+			addresses: addresses.map(({ address, prefixLength }) => ({ address: addressBytes(address), prefixLength })),
+		})),
+		routes: routes.map(({ destination, gateway, source, interface: name, scope, metric, isIPv6 }) => ({
+			destination: destination === null ? EMPTY : addressBytes(destination.address),
+			prefixLength: destination?.prefixLength ?? 0,
+			gateway: gateway === null ? EMPTY : addressBytes(gateway),
+			source: source === null ? EMPTY : addressBytes(source),
+			...{ interface: name, scope, metric },
+			addressBytes: isIPv6 ? 16 : 4,
+		})),
+		neighbors: neighbors.map(({ address, mac, interface: name }) => ({
+			address: addressBytes(address),
+			mac: macBytes(mac),
+			interface: name,
+		})),
+	};
+}
+
+const EMPTY = Buffer.alloc(0);
 
 /** Rejects when `promise` takes longer. */
 function withLimit<T>(loop: HostLoop, limitMs: number, promise: Promise<T>, what: string): Promise<T> {

@@ -1,14 +1,16 @@
 import { readFileSync, writeSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
+import { native } from '../../native.js';
 import type { MonitorOptions } from '../launch.js';
 import { VmContainers } from './containers.js';
 import { VmControlServer } from './control-server.js';
 import { HostLoop } from './host-loop.js';
 import { Machine } from './machine.js';
 
-/** The descriptors that the front end leaves: the listening control socket, and a pipe for one line: what came of the start. */
+/** The descriptors that the front end leaves: the listening control socket, a pipe for one line (what came of the start), and taps from FIRST_TAP_FD on. */
 const CONTROL_FD = 3;
 const REPORT_FD = 4;
+const FIRST_TAP_FD = 5;
 const STDERR_FD = 2;
 /** How long a pod that has ended waits for front ends to hear of it. */
 const FAREWELL_MS = 200;
@@ -27,7 +29,10 @@ async function main(): Promise<void> {
 	setImmediate(() => loop.run());
 	let machine: Machine;
 	try {
-		machine = await Machine.start(loop, { ...options, logFd: STDERR_FD });
+		const tapFds = options.network.interfaces.map((_, i) => FIRST_TAP_FD + i);
+		machine = await Machine.start(loop, { ...options, logFd: STDERR_FD, tapFds });
+		// QEMU has its own: they are to go when it does.
+		for (const fd of tapFds) native.close(fd);
 	} catch (error) {
 		writeSync(REPORT_FD, `${JSON.stringify({ error: error instanceof Error ? error.message : String(error) })}\n`);
 		process.exit(1);

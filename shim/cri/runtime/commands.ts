@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { constants } from 'node:os';
 import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { status } from '@grpc/grpc-js';
 import { HostError } from '../../../runtime/host-error.js';
-import { native } from '../../../runtime/native.js';
+import { enterNetworkNamespace } from '../../../runtime/oci/network-namespace.js';
 import type { Sandbox } from '../../../runtime/sandbox/sandbox.js';
 import { CriError } from '../server/cri-error.js';
 import type { Session, TerminalSize } from '../streaming/session.js';
@@ -173,35 +172,18 @@ function connectIn(netns: string, port: number): Promise<Socket> {
 	return new Promise((resolve, reject) => {
 		// With nothing else on the stack: what happens until the next tick but one happens in the other namespace.
 		setImmediate(() => {
-			let own = -1;
-			let other = -1;
-			let socket: Socket;
 			try {
-				own = openSync('/proc/thread-self/ns/net', 'r');
-				other = openSync(netns, 'r');
-				enter(other);
+				const leave = enterNetworkNamespace(netns);
+				process.nextTick(() => process.nextTick(leave));
 				// The socket is made on the next tick; an address needs no lookup.
-				socket = connect({ host: '127.0.0.1', port });
+				const socket = connect({ host: '127.0.0.1', port });
+				socket.once('connect', () => resolve(socket));
+				socket.once('error', (error) => reject(HostError.from(step, error)));
 			} catch (error) {
-				if (own >= 0) closeSync(own);
 				reject(HostError.from(step, error));
-				return;
-			} finally {
-				if (other >= 0) closeSync(other);
 			}
-			process.nextTick(() => {
-				enter(own);
-				closeSync(own);
-			});
-			socket.once('connect', () => resolve(socket));
-			socket.once('error', (error) => reject(HostError.from(step, error)));
 		});
 	});
-}
-
-function enter(fd: number): void {
-	const error = native.enterNetworkNamespace(fd);
-	if (error < 0) throw HostError.errno('Enter a network namespace', -error);
 }
 
 function isDisconnect(error: unknown): boolean {

@@ -12,7 +12,7 @@ t.teardown(() => bench.stop());
 
 let count = 0;
 
-async function runPod(changes: object = {}): Promise<{ readonly id: string; readonly config: object }> {
+async function runPod(changes: object = {}, runtimeHandler = ''): Promise<{ readonly id: string; readonly config: object }> {
 	const name = `pod${count++}`;
 	const namespaceOptions = { network: 0, pid: 1, ipc: 0 };
 	const config = {
@@ -22,7 +22,7 @@ async function runPod(changes: object = {}): Promise<{ readonly id: string; read
 		linux: { securityContext: { namespaceOptions } },
 		...changes,
 	};
-	return { id: (await bench.cri.call('RunPodSandbox', { config })).podSandboxId, config };
+	return { id: (await bench.cri.call('RunPodSandbox', { config, runtimeHandler })).podSandboxId, config };
 }
 
 async function start(podSandboxId: string, name: string, script: string, changes: object = {}): Promise<string> {
@@ -36,40 +36,42 @@ async function start(podSandboxId: string, name: string, script: string, changes
 	return containerId;
 }
 
-t.test('a pod lives: address, hostname, containers, logs, exit codes, removal', async (t) => {
-	const { cri } = bench;
-	const { id } = await runPod();
-	const { status } = await cri.call('PodSandboxStatus', { podSandboxId: id });
-	t.equal(status?.state, 0);
-	t.match(status?.network?.ip, new RegExp(`^${bench.subnet.replaceAll('.', '\\.')}\\.\\d+$`));
-	const server = await start(
-		id,
-		'server',
-		'echo from $(hostname); echo oops >&2; mkdir -p /tmp/www; echo page >/tmp/www/index.html; exec httpd -f -p 8080 -h /tmp/www',
-	);
-	const other = await start(id, 'other', 'sleep 1000');
-	t.same(await exec(cri, other, 'wget -q -O - http://127.0.0.1:8080/'), { code: 0, stdout: 'page\n', stderr: '' });
-	t.same(await exec(cri, other, 'cat /etc/hostname; id -u; exit 7'), { code: 7, stdout: 'pod0\n0\n', stderr: '' });
-	t.match(await fetchPage(status?.network?.ip ?? ''), /page/, 'the host reaches it by its address');
-	const log = readFileSync(join(logs, `${id}-server.log`), 'utf8');
-	t.match(log, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z stdout F from pod0$/m);
-	t.match(log, /^\S+ stderr F oops$/m);
-	const { containers } = await cri.call('ListContainers', { filter: { podSandboxId: id, state: { state: RUNNING } } });
-	t.same(containers.map((container) => container.id).sort(), [server, other].sort());
-	const short = await start(id, 'short', 'printf unfinished; exit 3');
-	t.same(await ended(cri, short), { exitCode: 3, reason: 'Error' });
-	t.match(readFileSync(join(logs, `${id}-short.log`), 'utf8'), / stdout F unfinished\n$/);
-	await cri.call('StopContainer', { containerId: server, timeout: 2 });
-	t.equal((await cri.call('ContainerStatus', { containerId: server })).status?.state, EXITED);
-	await cri.call('StopPodSandbox', { podSandboxId: id });
-	await cri.call('StopPodSandbox', { podSandboxId: id });
-	t.equal((await cri.call('PodSandboxStatus', { podSandboxId: id })).status?.state, 1);
-	t.equal((await cri.call('ContainerStatus', { containerId: other })).status?.exitCode, 137);
-	await cri.call('RemovePodSandbox', { podSandboxId: id });
-	await cri.call('RemovePodSandbox', { podSandboxId: id });
-	await t.rejects(cri.call('PodSandboxStatus', { podSandboxId: id }), { code: 5 });
-	t.strictSame(bench.leftovers, []);
-});
+for (const handler of ['isopod', 'isopod-vm'])
+	t.test(`a pod of ${handler} lives: address, hostname, containers, logs, exit codes, removal`, async (t) => {
+		const { cri } = bench;
+		const { id, config } = await runPod({}, handler);
+		const { hostname } = config as { hostname: string };
+		const { status } = await cri.call('PodSandboxStatus', { podSandboxId: id });
+		t.equal(status?.state, 0);
+		t.match(status?.network?.ip, new RegExp(`^${bench.subnet.replaceAll('.', '\\.')}\\.\\d+$`));
+		const server = await start(
+			id,
+			'server',
+			'echo from $(hostname); echo oops >&2; mkdir -p /tmp/www; echo page >/tmp/www/index.html; exec httpd -f -p 8080 -h /tmp/www',
+		);
+		const other = await start(id, 'other', 'sleep 1000');
+		t.same(await exec(cri, other, 'wget -q -O - http://127.0.0.1:8080/'), { code: 0, stdout: 'page\n', stderr: '' });
+		t.same(await exec(cri, other, 'cat /etc/hostname; id -u; exit 7'), { code: 7, stdout: `${hostname}\n0\n`, stderr: '' });
+		t.match(await fetchPage(status?.network?.ip ?? ''), /page/, 'the host reaches it by its address');
+		const log = readFileSync(join(logs, `${id}-server.log`), 'utf8');
+		t.match(log, new RegExp(`^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{9}Z stdout F from ${hostname}$`, 'm'));
+		t.match(log, /^\S+ stderr F oops$/m);
+		const { containers } = await cri.call('ListContainers', { filter: { podSandboxId: id, state: { state: RUNNING } } });
+		t.same(containers.map((container) => container.id).sort(), [server, other].sort());
+		const short = await start(id, 'short', 'printf unfinished; exit 3');
+		t.same(await ended(cri, short), { exitCode: 3, reason: 'Error' });
+		t.match(readFileSync(join(logs, `${id}-short.log`), 'utf8'), / stdout F unfinished\n$/);
+		await cri.call('StopContainer', { containerId: server, timeout: 2 });
+		t.equal((await cri.call('ContainerStatus', { containerId: server })).status?.state, EXITED);
+		await cri.call('StopPodSandbox', { podSandboxId: id });
+		await cri.call('StopPodSandbox', { podSandboxId: id });
+		t.equal((await cri.call('PodSandboxStatus', { podSandboxId: id })).status?.state, 1);
+		t.equal((await cri.call('ContainerStatus', { containerId: other })).status?.exitCode, 137);
+		await cri.call('RemovePodSandbox', { podSandboxId: id });
+		await cri.call('RemovePodSandbox', { podSandboxId: id });
+		await t.rejects(cri.call('PodSandboxStatus', { podSandboxId: id }), { code: 5 });
+		t.strictSame(bench.leftovers, []);
+	});
 
 t.test('a server that is killed is followed by one that knows all', async (t) => {
 	const { id, config } = await runPod();
