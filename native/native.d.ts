@@ -454,6 +454,8 @@ export declare function monotonicNs(): number;
 export declare function clockGetTime(clock: number, out: Float64Array): number;
 /** flock(2) with LOCK_EX: waits. The lock ends with the descriptor. */
 export declare function lockExclusive(fd: number): number;
+/** Likewise, without waiting: -EAGAIN when another has it. */
+export declare function tryLockExclusive(fd: number): number;
 export declare function setCloseOnExec(fd: number, isOn: boolean): number;
 export declare function setDumpable(isDumpable: boolean): number;
 

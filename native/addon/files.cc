@@ -421,6 +421,11 @@ int64_t LockExclusive(Arguments& arguments) {
   return ResultOf(result);
 }
 
+int64_t TryLockExclusive(Arguments& arguments) {
+  const int fd = arguments.Int32(0);
+  return arguments.ok() ? ResultOf(flock(fd, LOCK_EX | LOCK_NB)) : 0;
+}
+
 // How many bytes a request moves, or 0 for one that the sandbox never makes.
 size_t IoctlSize(uint32_t request) {
   constexpr size_t kKernelTermiosSize = 36;
@@ -507,6 +512,7 @@ constexpr Export kExports[] = {
     {"setNonBlocking", Numeric<SetNonBlocking>},
     {"setCloseOnExec", Numeric<SetCloseOnExec>},
     {"lockExclusive", Numeric<LockExclusive>},
+    {"tryLockExclusive", Numeric<TryLockExclusive>},
     {"ioctl", Numeric<IoCtl>},
     {"pollNow", Numeric<PollNow>},
     {"fchdirRoot", Numeric<FChDirRoot>},

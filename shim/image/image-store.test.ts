@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn, spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
@@ -46,6 +46,16 @@ async function openStore(folder: string, options: Parameters<typeof ImageStore.o
 	return ImageStore.open(join(folder, 'store'), options);
 }
 
+/** Runs a module's text in a process of its own. */
+function startScript(script: string, stdio: StdioOptions): ChildProcess {
+	// Its first argument stands for a file of the package.
+	return spawn(process.execPath, ['--input-type=module', '-e', script, '--', import.meta.filename], {
+		stdio,
+		cwd: resolve(import.meta.dirname, '../../..'),
+		env: { ...process.env, ISOPOD_ADDON: resolve(import.meta.dirname, '../../../build/Release/isopod.node') },
+	});
+}
+
 test("pull from Debian's docker-registry with a password, by skopeo put there; mount; export to skopeo; remove", async (t) => {
 	const folder = testFolder(t);
 	const registry = await startRegistry(folder);
@@ -59,7 +69,7 @@ test("pull from Debian's docker-registry with a password, by skopeo put there; m
 		skopeo('copy', '--dest-tls-verify=false', '--dest-creds', CREDENTIALS, from, `docker://${registry.host}/debian/${tag}:1`);
 	for (const tag of ['oci', 'zstd']) push(`oci:${folder}/layout:${tag}`, tag);
 	push(`dir:${folder}/docker`, 'docker');
-	const store = await openStore(folder);
+	let store = await openStore(folder);
 	const name = `${registry.host}/debian/oci:1`;
 	await t.rejects(store.pull(name), { code: 'EACCES' }, 'no password');
 	await t.rejects(store.pull(name, { credentials: { ...USER, password: 'wrong' } }), { code: 'EACCES' }, 'a wrong password');
@@ -128,9 +138,11 @@ test("pull from Debian's docker-registry with a password, by skopeo put there; m
 	t.equal((await other.status('isopod/saved:2'))?.id, saved);
 	t.equal(other.snapshots.listLayers().length, 2);
 
-	// A second store on the same folder is what a restarted server is.
-	const again = await openStore(folder);
-	t.strictSame(await again.list(), await store.list());
+	const images = await store.list();
+	await store.close();
+	await t.rejects(store.pull(name), { code: 'EBADF' }, 'a closed store');
+	store = await openStore(folder);
+	t.strictSame(await store.list(), images);
 	const before = await store.usage();
 	await store.remove(name);
 	t.equal(await store.status(id), null);
@@ -329,11 +341,7 @@ test('kill -9 during a pull: the next one goes on with what is there', async (t)
 	const folder = testFolder(t);
 	const script = `const { ImageStore } = await import(${JSON.stringify(join(import.meta.dirname, 'image-store.js'))});
 		await (await ImageStore.open(${JSON.stringify(join(folder, 'store'))})).pull(${JSON.stringify(`${host}/x`)});`;
-	const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-		stdio: 'ignore',
-		cwd: resolve(import.meta.dirname, '../../..'),
-		env: { ...process.env, ISOPOD_ADDON: resolve(import.meta.dirname, '../../../build/Release/isopod.node') },
-	});
+	const child = startScript(script, 'ignore');
 	await half;
 	child.kill('SIGKILL');
 	await new Promise((done) => child.once('exit', done));
@@ -345,6 +353,23 @@ test('kill -9 during a pull: the next one goes on with what is there', async (t)
 	t.equal(await store.pull(`${host}/x`), image.configDigest);
 	t.match(requests.at(-1)?.headers.range ?? requests.find(({ headers }) => headers.range !== undefined)?.headers.range, /^bytes=\d+-$/);
 	t.notOk(existsSync(part));
+});
+
+test('a folder has one store: another process is told whose it is, and gets it when that one is dead', async (t) => {
+	const folder = testFolder(t);
+	const script = `const { ImageStore } = await import(${JSON.stringify(join(import.meta.dirname, 'image-store.js'))});
+		await ImageStore.open(${JSON.stringify(join(folder, 'store'))});
+		process.stdout.write('open');
+		setInterval(() => {}, 1000);`;
+	const child = startScript(script, ['ignore', 'pipe', 'inherit']);
+	await new Promise((done) => child.stdout!.once('data', done));
+	await t.rejects(openStore(folder), { code: 'EBUSY', message: new RegExp(`process ${child.pid} uses it`) });
+	child.kill('SIGKILL');
+	await new Promise((done) => child.once('exit', done));
+	const store = await openStore(folder);
+	await t.rejects(openStore(folder), { code: 'EBUSY', message: new RegExp(`process ${process.pid} uses it`) }, 'also of the same process');
+	await store.close();
+	await (await openStore(folder)).close();
 });
 
 test('a full disk: the pull says ENOSPC, the images that are there stay, and there is room again', async (t) => {
@@ -373,6 +398,8 @@ test('a full disk: the pull says ENOSPC, the images that are there stay, and the
 		writeFileSync(join(store, 'room'), Buffer.alloc(4 << 20));
 		writeFileSync(join(store, 'room'), '');
 	}
-	t.equal((await (await openStore(folder)).list()).length, 1);
-	t.equal(await images.pull(`${host}/small`), small.configDigest);
+	await images.close();
+	const again = await openStore(folder);
+	t.equal((await again.list()).length, 1);
+	t.equal(await again.pull(`${host}/small`), small.configDigest);
 });

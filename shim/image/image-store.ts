@@ -4,7 +4,7 @@ import { HostError } from '../../runtime/host-error.js';
 import { type ArchiveName, exportArchive, importArchive } from './archive.js';
 import { ContentStore, writeAtomically } from './content-store.js';
 import { chainIds, checkDigest, isDigest } from './digest.js';
-import { decompress, LayerMeter } from './layer-stream.js';
+import { FolderLock } from './folder-lock.js';
 import {
 	type Descriptor,
 	hostPlatform,
@@ -21,7 +21,8 @@ import { formatReference, parseReference, type Reference, repositoryName } from 
 import type { Credentials } from './registry-auth.js';
 import { isTransient, RegistryClient, type RegistryClientOptions } from './registry-client.js';
 import { type SnapshotMount, Snapshots } from './snapshots.js';
-import { DEFAULT_UNPACK_LIMITS, type UnpackLimits, unpackLayer } from './unpack.js';
+import { DEFAULT_UNPACK_LIMITS, type UnpackLimits } from './unpack.js';
+import { unpackBlob } from './unpack-process.js';
 
 export interface ImageStoreOptions {
 	readonly registry?: RegistryClientOptions;
@@ -85,7 +86,7 @@ const HEX = /^[a-f0-9]{12,64}$/;
 
 /**
  * Images on disk: blobs, unpacked layers, and names in one file, `images.json`, which changes only when everything that it names is there. So a kill
- * -9 leaves the images as they were, and blobs that the next pull uses or the next `collect` removes. One process owns the folder.
+ * -9 leaves the images as they were, and blobs that the next pull uses or the next `collect` removes. One process owns the folder, by a lock.
  */
 export class ImageStore {
 	private readonly limits: ImageLimits;
@@ -95,6 +96,9 @@ export class ImageStore {
 	private users = 0;
 	private collecting: Promise<void> | null = null;
 	private isCollectionDue = false;
+	private isClosed = false;
+	/** Told when no pull and the like goes on. */
+	private readonly idlers: (() => void)[] = [];
 	/** Changes of the records, one after another. */
 	private changes: Promise<void> = Promise.resolve();
 
@@ -104,16 +108,36 @@ export class ImageStore {
 		readonly snapshots: Snapshots,
 		private records: Records,
 		private readonly options: ImageStoreOptions,
+		private readonly lock: FolderLock,
 	) {
 		this.limits = { ...DEFAULT_LIMITS, ...options.limits };
 	}
 
+	/** Throws HostError: EBUSY, with its pid, when another process uses the folder. */
 	static async open(root: string, options: ImageStoreOptions = {}): Promise<ImageStore> {
 		await mkdir(root, { recursive: true, mode: 0o711 });
-		const content = await ContentStore.open(join(root, 'content'));
-		const snapshots = await Snapshots.open(join(root, 'snapshots'));
-		await rm(join(root, 'images.json.new'), { force: true });
-		return new ImageStore(root, content, snapshots, await readRecords(join(root, 'images.json')), options);
+		const lock = FolderLock.take(root);
+		try {
+			const content = await ContentStore.open(join(root, 'content'));
+			const snapshots = await Snapshots.open(join(root, 'snapshots'));
+			await rm(join(root, 'images.json.new'), { force: true });
+			return new ImageStore(root, content, snapshots, await readRecords(join(root, 'images.json')), options, lock);
+		} catch (error) {
+			lock.release();
+			throw error;
+		}
+	}
+
+	/** Gives the folder up, when what still goes on has ended. The store is of no use afterwards. */
+	async close(): Promise<void> {
+		this.isClosed = true;
+		while (this.users > 0 || this.collecting !== null) await (this.collecting ?? this.idle());
+		await this.changes;
+		this.lock.release();
+	}
+
+	private idle(): Promise<void> {
+		return new Promise((resolve) => this.idlers.push(resolve));
 	}
 
 	/**
@@ -187,7 +211,7 @@ export class ImageStore {
 	}
 
 	/** Unpacks an image's layers, from the lowest up, each as soon as it is here. The configuration must be here. */
-	private async unpack(manifest: Manifest, fetch: (blob: Descriptor) => Promise<void>, { onProgress }: PullOptions): Promise<void> {
+	private async unpack(manifest: Manifest, fetch: (blob: Descriptor) => Promise<void>, { onProgress, signal }: PullOptions): Promise<void> {
 		const config = parseImageConfig(await this.content.read(manifest.config.digest, MAX_CONFIG_BYTES));
 		const { layers } = manifest;
 		if (config.diffIds.length !== layers.length)
@@ -207,12 +231,11 @@ export class ImageStore {
 					onProgress?.({ digest: layer.digest, state, offsetBytes: layer.size, totalBytes: layer.size });
 				tell('unpacking');
 				await this.snapshots.addLayer(chain[at]!, chain[at - 1] ?? null, config.diffIds[at]!, async (folder, lower) => {
-					const meter = new LayerMeter(this.limits.maxLayerBytes);
-					const result = await unpackLayer(meter.through(decompress(this.content.stream(layer.digest))), folder, lower, this.limits);
-					const got = meter.digest();
-					if (got !== config.diffIds[at])
+					const { maxLayerBytes: maxBytes, maxEntries } = this.limits;
+					const result = await unpackBlob(this.content.path(layer.digest), { folder, lower, maxBytes, maxEntries }, signal);
+					if (result.diffId !== config.diffIds[at])
 						throw new HostError(
-							`Check the layer ${layer.digest}: unpacked it has the digest ${got}, want ${config.diffIds[at]}`,
+							`Check the layer ${layer.digest}: unpacked it has the digest ${result.diffId}, want ${config.diffIds[at]}`,
 							'EBADMSG',
 						);
 					return result;
@@ -384,6 +407,7 @@ export class ImageStore {
 
 	private async use<T>(action: () => Promise<T>): Promise<T> {
 		while (this.collecting !== null) await this.collecting.catch(() => undefined);
+		if (this.isClosed) throw new HostError(`Use the images of ${this.root}: the store is closed`, 'EBADF');
 		this.changeUsers(1);
 		try {
 			return await action();
@@ -394,6 +418,7 @@ export class ImageStore {
 
 	private changeUsers(change: number): void {
 		this.users += change;
+		if (this.users === 0) for (const resolve of this.idlers.splice(0)) resolve();
 		if (this.users > 0 || !this.isCollectionDue) return;
 		this.isCollectionDue = false;
 		// What it fails to remove the next one finds.

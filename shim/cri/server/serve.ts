@@ -43,6 +43,7 @@ export class CriRuntime {
 		private readonly server: CriServer,
 		private readonly streaming: StreamingServer,
 		private readonly configs: NetworkConfigs,
+		private readonly images: ImageStore,
 	) {}
 
 	/** Finds what earlier servers left, and listens. Throws HostError. */
@@ -68,12 +69,13 @@ export class CriRuntime {
 		server.add('RuntimeService', runtimeService(pods, network, streaming, { version, handlers }));
 		server.add('ImageService', imageService(images, join(root, 'images')));
 		await server.listen(options.listen);
-		return new CriRuntime(pods, server, streaming, network.configs);
+		return new CriRuntime(pods, server, streaming, network.configs, images);
 	}
 
 	async close(): Promise<void> {
 		await this.server.close();
 		await this.streaming.close();
 		this.configs.close();
+		await this.images.close();
 	}
 }

@@ -46,6 +46,7 @@ export class ServeBench {
 		const archive = join(this.folder, 'image.tar');
 		writeArchive(archive, tree, name, config);
 		await images.import(createReadStream(archive), name);
+		await images.close();
 		rmSync(archive);
 	}
 
