@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { HostError } from '../host-error.js';
 import { native } from '../native.js';
@@ -90,12 +90,16 @@ function mountMappedOverlay(mount: RootfsMount, target: string, scratch: string,
 	if ((upper === null) !== (work === null) || (upper !== null && dirname(upper) !== dirname(work!)))
 		throw new HostError(`Mount the overlay of ${target}`, `upperdir ${upper} and workdir ${work} are not side by side`);
 	const attached: string[] = [];
+	mkdirSync(scratch, { recursive: true, mode: 0o700 });
+	const scratchFd = openSync(scratch, 'r');
+	// All names go into one page of options, so they are short: by the descriptor some 190 layers fit.
 	const attach = (path: string): string => {
-		const place = join(scratch, `${attached.length}`);
-		mkdirSync(place, { recursive: true, mode: 0o700 });
+		const name = attached.length.toString(36);
+		const place = join(scratch, name);
+		mkdirSync(place, { mode: 0o700 });
 		attachMapped(path, place, userNamespace);
 		attached.push(place);
-		return place;
+		return `/proc/self/fd/${scratchFd}/${name}`;
 	};
 	try {
 		const options = [...others, `lowerdir=${lower.map(attach).join(':')}`];
@@ -106,6 +110,7 @@ function mountMappedOverlay(mount: RootfsMount, target: string, scratch: string,
 		// Its own folders, too, are made through the mapped layers, by somebody who exists there.
 		mountOne({ ...mount, source: 'overlay' }, target, options, base);
 	} finally {
+		closeSync(scratchFd);
 		for (const place of attached) native.umount(place, MNT_DETACH);
 		rmSync(scratch, { recursive: true, force: true });
 	}
