@@ -219,6 +219,7 @@ export class ImageStore {
 		const chain = chainIds(config.diffIds);
 		let isFailed = false;
 		const slots = new Slots(this.limits.parallelLayers);
+		for (const { digest, size } of layers) onProgress?.({ digest, state: 'waiting', offsetBytes: 0, totalBytes: size });
 		const fetched = layers.map((layer) =>
 			slots.run(async () => {
 				if (!isFailed) await fetch(layer);
@@ -292,6 +293,11 @@ export class ImageStore {
 			isPinned: this.records.pinned.includes(id),
 			...details,
 		};
+	}
+
+	/** An image's configuration as it came, JSON. Throws ENOENT. */
+	configText(id: string): Promise<Buffer> {
+		return this.content.read(id, MAX_CONFIG_BYTES);
 	}
 
 	/** Removes an image with all of its names, by one of them or by its id; one that is not here is removed already. Then collects. */

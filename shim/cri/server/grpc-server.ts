@@ -17,7 +17,11 @@ import { CriError } from './cri-error.js';
 
 /** The methods of one service; those it hasn't answer UNIMPLEMENTED. */
 export type Methods<S extends ServiceName> = {
-	readonly [N in keyof (typeof UNARY)[S] & UnaryName]?: (request: Request<N>) => Promise<ReplyFields<N>> | ReplyFields<N>;
+	/** `signal` says that the client is gone. */
+	readonly [N in keyof (typeof UNARY)[S] & UnaryName]?: (
+		request: Request<N>,
+		signal: AbortSignal,
+	) => Promise<ReplyFields<N>> | ReplyFields<N>;
 } & {
 	/** Ends by itself or when `signal` says that the client is gone. */
 	readonly [N in keyof (typeof STREAMING)[S] & StreamName]?: (request: Request<N>, signal: AbortSignal) => AsyncIterable<ReplyFields<N>>;
@@ -26,7 +30,7 @@ export type Methods<S extends ServiceName> = {
 /** Told of each call when it is over. */
 export type CallListener = (method: string, code: status, milliseconds: number, message: string) => void;
 
-type AnyUnary = (request: object) => Promise<object> | object;
+type AnyUnary = (request: object, signal: AbortSignal) => Promise<object> | object;
 type AnyStream = (request: object, signal: AbortSignal) => AsyncIterable<object>;
 
 /** As containerd has it: lists of many pods are long. */
@@ -74,7 +78,9 @@ export class CriServer {
 				if (error === null) callback(null, reply.create(fields));
 				else callback({ code: error.code, details: error.message });
 			};
-			serve(name, method, () => method!(call.request)).then(
+			const gone = new AbortController();
+			call.on('cancelled', () => gone.abort());
+			serve(name, method, () => method!(call.request, gone.signal)).then(
 				(fields) => done(null, fields),
 				(error: unknown) => done(CriError.from(error)),
 			);

@@ -67,7 +67,7 @@ export class CriRuntime {
 			else if (!QUIET.has(method)) log.info({ method, milliseconds }, 'Served');
 		});
 		server.add('RuntimeService', runtimeService(pods, network, streaming, { version, handlers }));
-		server.add('ImageService', imageService(images, join(root, 'images')));
+		server.add('ImageService', imageService(images, { root: join(root, 'images') }));
 		await server.listen(options.listen);
 		return new CriRuntime(pods, server, streaming, network.configs, images);
 	}
