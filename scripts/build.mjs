@@ -20,6 +20,7 @@ const bundles = [
 	{ entry: 'shim/containerd/main.ts', name: 'shim', flags: ['--no-warnings'] },
 	{ entry: 'shim/cri/server/main.ts', name: 'serve', flags: [] },
 	{ entry: 'shim/image/unpack-main.ts', name: 'unpack', flags: ['--no-warnings', '--max-old-space-size=512'] },
+	{ entry: 'shim/cli/pods/main.ts', name: 'pods', flags: [] },
 	{ entry: 'runtime/vm/monitor/main.ts', name: 'vm-monitor', flags: [] },
 	{ entry: 'runtime/sandbox/process/main.ts', name: 'sandbox', flags: ['--max-semi-space-size=1'] },
 ];

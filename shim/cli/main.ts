@@ -11,10 +11,13 @@ import { debug } from './debug.js';
 import { demo } from './demo.js';
 import { features } from './features.js';
 import { type InstallOptions, install, uninstall } from './install.js';
+import { CATALOG, isForPods } from './pods/catalog.js';
 import { events, pause, resume, UPDATE_OPTIONS, type UpdateOptions, update } from './resources.js';
 import { type TraceOptions, trace } from './trace.js';
 
 const VERSION = '0.1.0';
+/** Columns of the names of the commands for pods. */
+const PODS_COLUMN = 14;
 
 interface GlobalOptions {
 	root: string;
@@ -39,7 +42,11 @@ const program = new Command('isopod')
 	.addOption(new Option('--systemd-cgroup').hideHelp())
 	.enablePositionalOptions()
 	.exitOverride()
-	.showHelpAfterError("(add --help for the command's options)");
+	.showHelpAfterError("(add --help for the command's options)")
+	.addHelpText('after', () => {
+		const lines = Object.entries(CATALOG).map(([name, description]) => `  ${name.padEnd(PODS_COLUMN)}${description}\n`);
+		return `\nPods and their containers, by a CRI server (isopod COMMAND --help):\n${lines.join('')}`;
+	});
 
 const root = (): string => program.opts<GlobalOptions>().root;
 const log = (): string | undefined => program.opts<GlobalOptions>().log;
@@ -278,6 +285,13 @@ function fail(error: unknown): number {
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 141 : 1));
 process.stderr.on('error', () => {});
 
-program.parseAsync().catch((error: unknown) => {
-	process.exitCode = error instanceof CommanderError ? error.exitCode : fail(error);
-});
+const args = process.argv.slice(2);
+if (isForPods(args, program.opts<GlobalOptions>().root)) {
+	// A bundle of its own: no other command needs gRPC and YAML.
+	const pods = createRequire(import.meta.url)(join(packageRoot(), 'dist/pods-start.cjs')) as typeof import('./pods/main.js');
+	void pods.main(args, program);
+} else {
+	program.parseAsync().catch((error: unknown) => {
+		process.exitCode = error instanceof CommanderError ? error.exitCode : fail(error);
+	});
+}
