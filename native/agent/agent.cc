@@ -499,6 +499,10 @@ void Agent::TellEnd(RunningProgram* program) {
   // The last words on a terminal come some time after its last user has closed it.
   if (program->has_terminal && program->helper_pid == 0 && program->outputs[0].file.is_open()) return;
   program->is_exit_sent = true;
+  // Whoever hears of its end knows whether it was killed for want of memory.
+  for (const auto& [id, container] : containers_) {
+    if (container->number == program->number) OnMemoryEvent(id);
+  }
   channel_.Send(Writer().Message(4, Writer().Number(1, program->number).Number(2, program->status).Number(3, NowNs())));
 }
 
@@ -608,8 +612,8 @@ std::string Agent::SetFrozen(const Freeze& freeze) {
 std::string Agent::Measure(const std::string& container_id, Writer* answer) {
   if (FindContainer(container_id) == nullptr) return "container does not exist";
   Writer statistics;
-  for (const char* file : {"cpu.stat", "memory.current", "memory.max", "memory.stat", "memory.events",
-                           "memory.swap.current", "pids.current", "pids.max", "io.stat"}) {
+  for (const char* file : {"cpu.stat", "memory.current", "memory.max", "memory.stat", "memory.events", "memory.peak",
+                           "memory.swap.current", "memory.swap.max", "pids.current", "pids.max", "io.stat"}) {
     statistics.Message(1, Writer().Bytes(1, file).Bytes(2, ReadFile(kCgroups + container_id + "/" + file)));
   }
   answer->Message(9, statistics);

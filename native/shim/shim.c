@@ -92,6 +92,9 @@ static void name_scope(char* scope, size_t size) {
   snprintf(scope, size, "%s-%08x", options.namespace, hash);
 }
 
+// The kind of sandbox, by the name that this program is called by.
+static const char* handler = "isopod";
+
 // The string that the annotation `name` has in config.json's text; false without one. A quote inside a JSON string has
 // a backslash before it, so that `"name"` is never found in the midst of one.
 static bool annotation(const char* text, const char* name, char* value, size_t size) {
@@ -171,6 +174,8 @@ __attribute__((noreturn)) static void execute_node(const char* action, const cha
                   (char*)options.namespace,
                   "--id",
                   (char*)options.id,
+                  "--handler",
+                  (char*)handler,
                   "--state",
                   state,
                   "--socket",
@@ -192,7 +197,7 @@ __attribute__((noreturn)) static void serve(int listener, const char* bundle) {
   for (int fd = 0; fd < 3; fd++) dup2(null, fd);
   if (listener != kListenFd) dup2(listener, kListenFd);
   fcntl(kListenFd, F_SETFD, 0);
-  if (geteuid() == 0) start_early(state);
+  if (geteuid() == 0 && strcmp(handler, "isopod") == 0) start_early(state);
   execute_node("serve", bundle);
 }
 
@@ -240,7 +245,10 @@ static void delete (const char* scope) {
 int main(int argc, char** argv) {
   // By another name it would be taken for another handler, and a pod for what it is not.
   const char* name = strrchr(argv[0], '/') == NULL ? argv[0] : strrchr(argv[0], '/') + 1;
-  if (strcmp(name, "containerd-shim-isopod-v1") != 0) fail("there is no handler %s", name);
+  if (strcmp(name, "containerd-shim-isopod-vm-v1") == 0)
+    handler = "isopod-vm";
+  else if (strcmp(name, "containerd-shim-isopod-v1") != 0)
+    fail("there is no handler %s", name);
   parse(argc, argv);
   find_package();
   unsetenv("ISOPOD_EARLY");

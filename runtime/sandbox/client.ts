@@ -21,7 +21,7 @@ export class SandboxClient {
 	private readonly waiting = new Map<number, { resolve(answer: Answer): void; reject(error: Error): void }>();
 	private readonly reader = new FrameReader();
 	private onLines: (lines: readonly string[], lost: number) => void = () => {};
-	private onMemory: (id: string) => void = () => {};
+	private onMemory: (id: string, kills: number) => void = () => {};
 	private readonly socket: Socket;
 
 	/** Resolves when the sandbox process has ended; never after `close`. */
@@ -87,7 +87,7 @@ export class SandboxClient {
 	}
 
 	/** Calls `listener` with the id of a container whose control group has run out of memory, whenever that happens. */
-	async watchMemory(listener: (id: string) => void): Promise<void> {
+	async watchMemory(listener: (id: string, kills: number) => void): Promise<void> {
 		this.onMemory = listener;
 		await this.call({ watchMemory: {} });
 	}
@@ -99,7 +99,7 @@ export class SandboxClient {
 
 	private receive(answer: Answer): void {
 		if (answer.memoryEventOf !== '') {
-			this.onMemory(answer.memoryEventOf);
+			this.onMemory(answer.memoryEventOf, answer.oomKills);
 			return;
 		}
 		if (answer.lines.length > 0 || answer.lost > 0) {

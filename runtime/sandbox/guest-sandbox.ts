@@ -5,7 +5,7 @@ import type { isopod } from '../../proto/generated/sandbox.js';
 import { HostError } from '../host-error.js';
 import { native } from '../native.js';
 import { Cgroup } from '../oci/cgroup/cgroup.js';
-import { oomKills, readStats, type Stats } from '../oci/cgroup/stats.js';
+import { type GroupFiles, oomKills, readStats, type Stats } from '../oci/cgroup/stats.js';
 import { type Config, ConfigError, parseConfig, SHARED_NAMESPACES } from '../oci/config.js';
 import { type Hooks, runHooks } from '../oci/hooks.js';
 import type { Resources } from '../oci/resources.js';
@@ -38,6 +38,8 @@ export class GuestSandbox implements Sandbox {
 	private readonly listeners: ((id: string) => void)[] = [];
 	/** Kills for want of memory that were told, by container; those without a control group have no limit. */
 	private readonly oomTold = new Map<string, { readonly cgroup: Cgroup; kills: number }>();
+	/** Those of a machine's containers, as it has told them. */
+	private readonly machineKills = new Map<string, number>();
 
 	private constructor(
 		readonly store: StateStore,
@@ -205,8 +207,8 @@ export class GuestSandbox implements Sandbox {
 	/** A program's end. A sandbox process that dies takes its guests with it: they were killed, if they had not ended by then. */
 	private async endOf(id: string, execId: string, answer: Promise<Answer>): Promise<GuestExit> {
 		try {
-			const { status, endedAtMs, counts, reason } = await answer;
-			this.tellOom(id);
+			const { status, endedAtMs, counts, reason, oomKills: kills } = await answer;
+			this.tellOom(id, kills);
 			return { status: exitCode(status), atMs: endedAtMs, ...(reason === '' ? {} : { reason }), counts: counts ?? null };
 		} catch (error) {
 			if (!(error instanceof SandboxGone)) throw error;
@@ -252,6 +254,10 @@ export class GuestSandbox implements Sandbox {
 	}
 
 	async update(id: string, resources: Resources): Promise<void> {
+		if (this.isMachine(id)) {
+			await this.client.call({ update: { containerId: id, resources: JSON.stringify(resources, unlimitedAsText) } });
+			return;
+		}
 		(await this.cgroup(id)).set(resources);
 		const { memoryLimitBytes } = resources;
 		if (memoryLimitBytes === null) return;
@@ -261,10 +267,23 @@ export class GuestSandbox implements Sandbox {
 	}
 
 	async stats(id: string): Promise<Stats> {
-		return readStats(await this.cgroup(id));
+		return readStats(await this.groupFiles(id));
+	}
+
+	/** What is counted of a container's use: by the host, or by its machine's kernel. */
+	async groupFiles(id: string): Promise<GroupFiles> {
+		if (!this.isMachine(id)) return this.cgroup(id);
+		const { groupFiles } = await this.client.call({ groupFiles: { containerId: id } });
+		const files = new Map(groupFiles.map(({ name, text }) => [name, text ?? '']));
+		return { version: 2, read: (_, file) => files.get(file) ?? '' };
+	}
+
+	private isMachine(id: string): boolean {
+		return this.store.load(id).handler === 'isopod-vm';
 	}
 
 	oomKills(id: string): number {
+		if (this.isMachine(id)) return this.machineKills.get(id) ?? 0;
 		const path = this.cgroupsPath(id);
 		return path === null ? 0 : oomKills(Cgroup.at(path));
 	}
@@ -274,8 +293,9 @@ export class GuestSandbox implements Sandbox {
 		if (this.listeners.length > 1 || this.connection === null) return;
 		for (const id of this.containers()) this.watchOom(id);
 		// The group has run out of memory: whether somebody is killed for it, and counted, comes a little later.
-		const look = (id: string): void => {
-			for (const delayMs of OOM_DELAYS_MS) setTimeout(() => this.tellOom(id), delayMs).unref();
+		const look = (id: string, kills: number): void => {
+			if (kills > 0) this.tellOom(id, kills);
+			else for (const delayMs of OOM_DELAYS_MS) setTimeout(() => this.tellOom(id), delayMs).unref();
 		};
 		this.connection.watchMemory(look).catch(() => {});
 	}
@@ -300,7 +320,12 @@ export class GuestSandbox implements Sandbox {
 	}
 
 	/** Tells of kills for want of memory that were not told yet. */
-	private tellOom(id: string): void {
+	private tellOom(id: string, machineKills = 0): void {
+		if (machineKills > (this.machineKills.get(id) ?? 0)) {
+			this.machineKills.set(id, machineKills);
+			for (const listener of this.listeners) listener(id);
+			return;
+		}
 		const told = this.oomTold.get(id);
 		if (told === undefined) return;
 		const kills = oomKills(told.cgroup);
@@ -318,6 +343,7 @@ export class GuestSandbox implements Sandbox {
 		if (id === this.id) await destroyPod(this.store, record);
 		else await destroyMember(this.store, record, this.connection);
 		this.oomTold.delete(id);
+		this.machineKills.delete(id);
 	}
 
 	async shutdown(): Promise<void> {
@@ -346,6 +372,11 @@ export class GuestSandbox implements Sandbox {
 		native.close(namespace);
 		return Math.max(0, pid);
 	}
+}
+
+/** JSON has no infinity. */
+function unlimitedAsText(_: string, value: unknown): unknown {
+	return value === Number.POSITIVE_INFINITY ? 'unlimited' : value;
 }
 
 /** The sandbox process's log, in its container's folder. */

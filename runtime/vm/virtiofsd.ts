@@ -1,6 +1,6 @@
 /** The virtiofs daemon, which gives a guest the files of its containers: its command line, and where it finds what it shares. */
 
-const VIRTIOFSD = '/usr/lib/qemu/virtiofsd';
+export const VIRTIOFSD = '/usr/lib/qemu/virtiofsd';
 
 /** What it shares, inside its root. */
 export const SHARE = '/share';

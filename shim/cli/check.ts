@@ -1,4 +1,9 @@
+import { existsSync } from 'node:fs';
 import { native } from '../../runtime/native.js';
+import { findAccelerator } from '../../runtime/vm/accelerator.js';
+import { guestImage } from '../../runtime/vm/image.js';
+import { QEMU } from '../../runtime/vm/qemu.js';
+import { VIRTIOFSD } from '../../runtime/vm/virtiofsd.js';
 
 /** What each probe is for, and what to do when it fails. */
 const WHY: Readonly<Record<string, readonly [needed: boolean, text: string]>> = {
@@ -24,6 +29,22 @@ export function checkHost(): number {
 		process.stdout.write(`${mark}  ${text}${problem === null ? '' : `\n         ${problem}`}\n`);
 		if (problem !== null && isNeeded) isGood = false;
 	}
+	const machines = machineProblem();
+	process.stdout.write(
+		`${machines === null ? 'ok     ' : 'slower '}  virtual machines (handler isopod-vm): QEMU, its virtiofs daemon, KVM\n`,
+	);
+	if (machines !== null) process.stdout.write(`         ${machines}\n`);
 	process.stdout.write(isGood ? 'This host can run guest kernels.\n' : 'This host can not run guest kernels.\n');
 	return isGood ? 0 : 1;
+}
+
+/** What machines lack on this host; null when nothing. */
+function machineProblem(): string | null {
+	for (const program of [QEMU, VIRTIOFSD])
+		if (!existsSync(program)) return `${program} is missing: pods of isopod-vm can't run (apt-get install qemu-system-x86)`;
+	try {
+		return findAccelerator(guestImage()) === 'kvm' ? null : 'KVM runs no guest here: machines are emulated (TCG), several times slower';
+	} catch (error) {
+		return `there is no guest image: ${error instanceof Error ? error.message : String(error)}`;
+	}
 }

@@ -22,6 +22,7 @@ t.test('runtimes are merged into what is there, and taken out again', async (t) 
 						runtimes: {
 							runc: { runtime_type: 'io.containerd.runc.v2' },
 							isopod: { runtime_type: 'io.containerd.isopod.v1' },
+							'isopod-vm': { runtime_type: 'io.containerd.isopod-vm.v1' },
 						},
 					},
 				},
@@ -49,6 +50,7 @@ t.test('install and uninstall change files, --dry-run does not', async (t) => {
 	t.match(readFileSync(config, 'utf8'), /io\.containerd\.isopod\.v1/);
 	t.equal(readFileSync(`${config}.before-isopod`, 'utf8'), before);
 	t.match(readlinkSync(join(folder, 'bin/containerd-shim-isopod-v1')), /native\/build\/containerd-shim-isopod-v1$/);
+	t.match(readlinkSync(join(folder, 'bin/containerd-shim-isopod-vm-v1')), /native\/build\/containerd-shim-isopod-v1$/);
 	t.match(isopod('install').stdout, /nothing to change/);
 	t.equal(isopod('uninstall').status, 0);
 	t.same(readdirSync(join(folder, 'bin')), []);

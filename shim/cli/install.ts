@@ -5,7 +5,8 @@ import { packageRoot } from '../../runtime/sandbox/launch.js';
 import { checkHost } from './check.js';
 
 /** The handlers, each with the runtime that containerd looks for as containerd-shim-NAME-v1. */
-const HANDLERS = ['isopod'] as const;
+const HANDLERS = ['isopod', 'isopod-vm'] as const;
+/** One program: it looks at the name that it is called by. */
 const SHIM = 'containerd-shim-isopod-v1';
 
 export interface InstallOptions {

@@ -7,6 +7,7 @@ import { containerd } from '../../proto/generated/task.js';
 import { StateStore } from '../../runtime/oci/state.js';
 import { destroyContainer } from '../../runtime/sandbox/guest-sandbox.js';
 import { unmountRootfs } from '../../runtime/sandbox/rootfs.js';
+import type { Handler } from '../../runtime/sandbox/sandbox.js';
 import { Publisher, timestampOf } from './publisher.js';
 import { TaskService } from './task-service.js';
 import { TtrpcServer } from './ttrpc/server.js';
@@ -20,6 +21,8 @@ const LAST_EVENTS_MS = 5000;
 interface Options {
 	readonly namespace: string;
 	readonly id: string;
+	/** The kind of sandbox. */
+	readonly handler: Handler['name'];
 	/** Where the records of this namespace's containers are. */
 	readonly state: string;
 	readonly socket: string;
@@ -32,7 +35,7 @@ interface Options {
 function main(): void {
 	const { values, positionals } = parseArgs({
 		options: Object.fromEntries(
-			['namespace', 'id', 'state', 'socket', 'events', 'bundle'].map((name) => [name, { type: 'string', default: '' } as const]),
+			['namespace', 'id', 'handler', 'state', 'socket', 'events', 'bundle'].map((name) => [name, { type: 'string', default: '' } as const]),
 		),
 		allowPositionals: true,
 	});
@@ -41,7 +44,7 @@ function main(): void {
 	else serve(options);
 }
 
-function serve({ namespace, state, socket, events, bundle }: Options): void {
+function serve({ namespace, handler, state, socket, events, bundle }: Options): void {
 	const log = openLog(join(bundle, 'log'), namespace);
 	// The bundle's folder is containerd's to remove.
 	process.chdir('/');
@@ -53,7 +56,7 @@ function serve({ namespace, state, socket, events, bundle }: Options): void {
 		await publisher.drained(LAST_EVENTS_MS);
 		process.exit(0);
 	};
-	const tasks = new TaskService(new StateStore(state), namespace, publisher, (level, message) => log[level](message), stop);
+	const tasks = new TaskService(new StateStore(state), handler, namespace, publisher, (level, message) => log[level](message), stop);
 	const server = new TtrpcServer({ 'containerd.task.v2.Task': tasks.service, 'containerd.task.v3.Task': tasks.service }, (error) =>
 		log.warn(`A client of the shim: ${error.message}`),
 	);

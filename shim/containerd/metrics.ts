@@ -1,7 +1,6 @@
 import { io as v1 } from '../../proto/generated/cgroup-metrics-v1.js';
 import { io as v2 } from '../../proto/generated/cgroup-metrics-v2.js';
-import { Cgroup } from '../../runtime/oci/cgroup/cgroup.js';
-import { readStats, type Stats } from '../../runtime/oci/cgroup/stats.js';
+import { type GroupFiles, readStats, type Stats } from '../../runtime/oci/cgroup/stats.js';
 
 /** A google.protobuf.Any. */
 export interface Any {
@@ -9,14 +8,13 @@ export interface Any {
 	readonly value: Uint8Array;
 }
 
-/** A control group's usage as containerd's clients read it: in the terms of the version that the host has. */
-export function metrics(cgroupsPath: string): Any {
-	const cgroup = Cgroup.at(cgroupsPath);
+/** A control group's usage as containerd's clients read it: in the terms of the group's own version. */
+export function metrics(cgroup: GroupFiles): Any {
 	const stats = readStats(cgroup);
 	return cgroup.version === 1 ? metricsV1(stats, cgroup) : metricsV2(stats);
 }
 
-function metricsV1({ cpu, memory, pids }: Stats, cgroup: Cgroup): Any {
+function metricsV1({ cpu, memory, pids }: Stats, cgroup: GroupFiles): Any {
 	const { Metrics } = v1.containerd.cgroups.v1;
 	const { raw } = memory;
 	const names = [

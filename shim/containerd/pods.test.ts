@@ -71,13 +71,43 @@ t.test('a PID namespace for the whole pod', async (t) => {
 });
 
 t.test('each pod gets what its handler names, side by side', async (t) => {
-	const pods = await Promise.all(['isopod', 'runc', ''].map((handler) => Pod.run(containerd, { handler })));
+	const pods = await Promise.all(['isopod', 'isopod-vm', 'runc', ''].map((handler) => Pod.run(containerd, { handler })));
 	const kernels: string[] = [];
 	for (const pod of pods) kernels.push((await exec(cri, await pod.start('main', ['/bin/sleep', '1000']), 'cat /proc/version')).stdout);
 	t.match(kernels[0], /isopod/);
-	for (const kernel of kernels.slice(1)) t.equal(kernel, readFileSync('/proc/version', 'utf8'));
+	t.match(kernels[1], /^Linux version 6\.\S+-cloud-amd64/);
+	for (const kernel of kernels.slice(2)) t.equal(kernel, readFileSync('/proc/version', 'utf8'));
 	await t.rejects(Pod.run(containerd, { handler: 'unheard-of' }), /no runtime for "unheard-of"/);
 	for (const pod of pods) await pod.remove();
+});
+
+t.test('a pod in a virtual machine: address, localhost, exit codes, stats, an update, a kill for want of memory', async (t) => {
+	const pod = await Pod.run(containerd, { handler: 'isopod-vm' });
+	const server = await pod.start('server', ['/bin/sh', '-c', 'echo ready; while :; do echo "from $(hostname)" | nc -l -p 8080; done']);
+	const other = await pod.start('other', ['/bin/sleep', '1000'], {}, { resources: { memoryLimitInBytes: 64 << 20 } });
+	const release = (await exec(cri, other, 'nc 127.0.0.1 8080; uname -r; cat /sys/fs/cgroup/memory.max; exit 5')).stdout;
+	t.match(release, /^from pod\d+\n6\.\S+-cloud-amd64\n67108864\n/);
+	t.match(await ask(await pod.ip(), 8080), /^from pod\d+\n/);
+	const { stats } = await cri.call('ContainerStats', { containerId: other });
+	t.ok(Number(stats?.memory?.workingSetBytes?.value) > 0);
+	t.ok(Number(stats?.cpu?.usageCoreNanoSeconds?.value) > 0);
+	await cri.call('UpdateContainerResources', { containerId: other, linux: { memoryLimitInBytes: 48 << 20 } });
+	t.equal((await exec(cri, other, 'cat /sys/fs/cgroup/memory.max')).stdout, `${48 << 20}\n`);
+	t.match(await ended(cri, await pod.start('seven', ['/bin/sh', '-c', 'exit 7'])), { exitCode: 7, reason: 'Error' });
+	const hungry = await pod.start(
+		'hungry',
+		['/bin/sh', '-c', 'x=x; while :; do x=$x$x; done'],
+		{},
+		{ resources: { memoryLimitInBytes: 32 << 20 } },
+	);
+	t.match(await ended(cri, hungry), { exitCode: 137, reason: 'OOMKilled' });
+	await cri.call('StopContainer', { containerId: server, timeout: 0 });
+	t.equal((await cri.call('ContainerStatus', { containerId: other })).status?.state, RUNNING);
+	await pod.remove();
+	t.same(
+		containerd.leftovers.filter((path) => path.includes(pod.id)),
+		[],
+	);
 });
 
 t.test('exit codes, a stop with its grace period, a kill for want of memory', async (t) => {

@@ -7,7 +7,7 @@ import { Section } from '../../runtime/oci/section.js';
 import type { StateStore } from '../../runtime/oci/state.js';
 import { GuestSandbox } from '../../runtime/sandbox/guest-sandbox.js';
 import { sandboxOf } from '../../runtime/sandbox/pod.js';
-import type { ContainerSpec, Exit } from '../../runtime/sandbox/sandbox.js';
+import type { ContainerSpec, Exit, Handler } from '../../runtime/sandbox/sandbox.js';
 import { metrics } from './metrics.js';
 import { ProcessIo, type StdioPaths } from './process-io.js';
 import { type Publisher, timestampOf } from './publisher.js';
@@ -33,6 +33,7 @@ export class TaskService {
 
 	constructor(
 		private readonly store: StateStore,
+		private readonly handler: Handler['name'],
 		private readonly namespace: string,
 		private readonly publisher: Publisher,
 		private readonly log: (level: 'info' | 'error', message: string) => void,
@@ -93,10 +94,10 @@ export class TaskService {
 			);
 			return EMPTY;
 		}),
-		Stats: unary(messages.StatsRequest, messages.StatsResponse, ({ id }) => {
-			const path = this.task(id).sandbox.cgroupsPath(id);
-			if (path === null) throw new RpcError(Code.FailedPrecondition, `container ${id} has no control group`);
-			return messages.StatsResponse.create({ stats: metrics(path) });
+		Stats: unary(messages.StatsRequest, messages.StatsResponse, async ({ id }) => {
+			const { sandbox } = this.task(id);
+			if (sandbox.cgroupsPath(id) === null) throw new RpcError(Code.FailedPrecondition, `container ${id} has no control group`);
+			return messages.StatsResponse.create({ stats: metrics(await sandbox.groupFiles(id)) });
 		}),
 		Connect: unary(messages.ConnectRequest, messages.ConnectResponse, ({ id }) =>
 			messages.ConnectResponse.create({ shimPid: process.pid, taskPid: this.tasks.get(id)?.init.pid ?? 0 }),
@@ -155,7 +156,7 @@ export class TaskService {
 
 	private async createIn(sandboxId: string, spec: ContainerSpec): Promise<GuestSandbox> {
 		if (sandboxId === spec.id) {
-			const made = await GuestSandbox.make(this.store, spec);
+			const made = await GuestSandbox.make(this.store, spec, undefined, this.handler);
 			this.sandboxes.set(sandboxId, made);
 			made.onOom((id) => this.publisher.publish('TaskOOM', { containerId: id }));
 			made.ended.then((why) => this.log('info', `The sandbox ${sandboxId} has ended: ${why}`));

@@ -30,7 +30,8 @@ export class Containerd {
 		const bin = join(this.folder, 'bin');
 		const net = join(this.folder, 'net.d');
 		for (const folder of [bin, net]) mkdirSync(folder);
-		symlinkSync(join(PACKAGE, 'native/build/containerd-shim-isopod-v1'), join(bin, 'containerd-shim-isopod-v1'));
+		for (const name of ['isopod', 'isopod-vm'])
+			symlinkSync(join(PACKAGE, 'native/build/containerd-shim-isopod-v1'), join(bin, `containerd-shim-${name}-v1`));
 		writeFileSync(join(this.folder, 'config.toml'), this.config());
 		writeFileSync(join(net, '10-test.conflist'), this.network());
 	}
@@ -52,6 +53,8 @@ state = "${this.folder}/state"
     runtime_type = "io.containerd.runc.v2"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.isopod]
     runtime_type = "${RUNTIME}"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.isopod-vm]
+    runtime_type = "io.containerd.isopod-vm.v1"
 `;
 	}
 

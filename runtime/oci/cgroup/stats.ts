@@ -1,4 +1,9 @@
-import type { Cgroup } from './cgroup.js';
+/** A control group's files, wherever they are. */
+export interface GroupFiles {
+	readonly version: 1 | 2;
+	/** A file's text; '' when it isn't there. `controller` is for v1. */
+	read(controller: string, file: string): string;
+}
 
 /** What runc shows for no limit is 2^64 - 1; this is the largest number below that a double holds. */
 const UNLIMITED = 2 ** 64 - 2048;
@@ -44,17 +49,17 @@ export interface Stats {
 }
 
 /** Reads a container's usage. What the host doesn't count is 0. */
-export function readStats(cgroup: Cgroup): Stats {
+export function readStats(cgroup: GroupFiles): Stats {
 	return cgroup.version === 1 ? statsV1(cgroup) : statsV2(cgroup);
 }
 
 /** The kill count of the kernel's out-of-memory killer. */
-export function oomKills(cgroup: Cgroup): number {
+export function oomKills(cgroup: GroupFiles): number {
 	const file = cgroup.version === 1 ? 'memory.oom_control' : 'memory.events';
 	return keyed(cgroup.read('memory', file))['oom_kill'] ?? 0;
 }
 
-function statsV1(cgroup: Cgroup): Stats {
+function statsV1(cgroup: GroupFiles): Stats {
 	const ticks = keyed(cgroup.read('cpuacct', 'cpuacct.stat'));
 	const throttled = keyed(cgroup.read('cpu', 'cpu.stat'));
 	const raw = keyed(cgroup.read('memory', 'memory.stat'));
@@ -93,7 +98,7 @@ function statsV1(cgroup: Cgroup): Stats {
 	};
 }
 
-function statsV2(cgroup: Cgroup): Stats {
+function statsV2(cgroup: GroupFiles): Stats {
 	const cpu = keyed(cgroup.read('', 'cpu.stat'));
 	const raw = keyed(cgroup.read('', 'memory.stat'));
 	const events = keyed(cgroup.read('', 'memory.events'));
@@ -129,7 +134,7 @@ function throttling(stat: Readonly<Record<string, number>>, throttledTime: numbe
 	return { periods: stat['nr_periods'] ?? 0, throttledPeriods: stat['nr_throttled'] ?? 0, throttledTime };
 }
 
-function pids(cgroup: Cgroup): Stats['pids'] {
+function pids(cgroup: GroupFiles): Stats['pids'] {
 	const limit = Number(cgroup.read('pids', 'pids.max'));
 	return { current: number(cgroup.read('pids', 'pids.current')), ...(Number.isFinite(limit) && limit > 0 ? { limit } : {}) };
 }
@@ -148,7 +153,7 @@ function keyed(text: string): Record<string, number> {
 
 const number = (text: string): number => Number(text.trim()) || 0;
 
-function limitV2(cgroup: Cgroup, file: string): number {
+function limitV2(cgroup: GroupFiles, file: string): number {
 	const text = cgroup.read('', file).trim();
 	return text === 'max' ? UNLIMITED : Number(text) || 0;
 }

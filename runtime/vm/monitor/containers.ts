@@ -1,12 +1,13 @@
 import { writeSync } from 'node:fs';
 import { native } from '../../native.js';
 import { type Config, type ProcessConfig, parseProcess } from '../../oci/config.js';
+import type { Resources } from '../../oci/resources.js';
 import { Section } from '../../oci/section.js';
 import { exitText } from '../../sandbox/exit-record.js';
 import type { HostLoop } from './host-loop.js';
 import type { Machine } from './machine.js';
 import { Program, type ProgramEnd } from './program.js';
-import { containerSpec, programSpec, treeName } from './program-spec.js';
+import { containerSpec, limitSettings, programSpec, treeName } from './program-spec.js';
 
 const SIGKILL = 9;
 const STREAMS = 3;
@@ -24,12 +25,15 @@ interface VmContainer {
 	readonly exitFd: number;
 	readonly execs: Map<string, Program>;
 	status: number;
+	/** How often one of its processes was killed for want of memory. */
+	oomKills: number;
 }
 
 /** The containers of one machine, as front ends name them. Failures are Errors for the user. */
 export class VmContainers {
 	private readonly containers = new Map<string, VmContainer>();
 	private nextExec = 1;
+	private readonly memoryListeners = new Set<(id: string, kills: number) => boolean>();
 	/** Of the pod's first container, which the others of its UTS namespace have, too. */
 	private names = { hostname: '', domainname: '' };
 
@@ -40,6 +44,12 @@ export class VmContainers {
 		private readonly onFirstEnd: () => void,
 	) {
 		machine.ended.then((why) => this.lose(why));
+		machine.agent.onOutOfMemory = (id, kills) => {
+			const container = this.containers.get(id);
+			if (container === undefined) return;
+			container.oomKills = kills;
+			for (const listener of this.memoryListeners) if (!listener(id, kills)) this.memoryListeners.delete(listener);
+		};
 	}
 
 	list(): { id: string; status: number; execIds: string[] }[] {
@@ -68,7 +78,7 @@ export class VmContainers {
 			await this.machine.agent.call({ create: { ...containerSpec(config, id, spec), hostname, domainname } });
 			// Its mount points are made.
 			if (config.root.readonly) this.machine.seal(treeName(id, 'root'));
-			this.containers.set(id, { id, program, trees: names, exitFd, execs: new Map(), status: CREATED });
+			this.containers.set(id, { id, program, trees: names, exitFd, execs: new Map(), status: CREATED, oomKills: 0 });
 			program.begin();
 		} catch (error) {
 			program.abandon();
@@ -140,6 +150,28 @@ export class VmContainers {
 		this.get(id);
 		const { processes } = await this.machine.agent.call({ processes: { containerId: id } });
 		return processes.map(({ pid, command }) => ({ pid: pid ?? 0, command: command ?? '?' }));
+	}
+
+	async update(id: string, resources: Resources): Promise<void> {
+		this.get(id);
+		await this.machine.agent.call({ limits: { containerId: id, settings: limitSettings(resources) } });
+	}
+
+	/** What the guest's kernel counts of it. */
+	async groupFiles(id: string): Promise<{ name: string; text: string }[]> {
+		this.get(id);
+		const { statistics } = await this.machine.agent.call({ statistics: { containerId: id } });
+		return (statistics?.files ?? []).map(({ file, value }) => ({ name: file ?? '', text: value ?? '' }));
+	}
+
+	oomKills(id: string): number {
+		return this.containers.get(id)?.oomKills ?? 0;
+	}
+
+	/** Tells of each kill for want of memory from now on, and of those that there were, as long as `listener` wants to hear (true). */
+	watchMemory(listener: (id: string, kills: number) => boolean): void {
+		this.memoryListeners.add(listener);
+		for (const { id, oomKills } of this.containers.values()) if (oomKills > 0) listener(id, oomKills);
 	}
 
 	/** Forgets a container that does not run, or an exec that has ended. */

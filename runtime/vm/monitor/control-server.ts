@@ -1,6 +1,7 @@
 import { isopod } from '../../../proto/generated/sandbox.js';
 import { native } from '../../native.js';
 import { parseConfig } from '../../oci/config.js';
+import type { Resources } from '../../oci/resources.js';
 import { type Frame, FrameReader, receiveFrames, sendFrame } from '../../sandbox/frames.js';
 import type { VmContainers } from './containers.js';
 import type { HostLoop } from './host-loop.js';
@@ -67,15 +68,15 @@ export class VmControlServer {
 	private async answer(frame: Frame, send: (response: InstanceType<typeof Response>) => unknown): Promise<void> {
 		const request = Request.decode(frame.body);
 		const { id } = request;
-		const ended = (waitId: number, { status, atMs, reason = '' }: ProgramEnd): void => {
-			send(Response.create({ id: waitId, status, endedAtMs: atMs, reason }));
+		const ended = (waitId: number, { status, atMs, reason = '' }: ProgramEnd, containerId: string): void => {
+			send(Response.create({ id: waitId, status, endedAtMs: atMs, reason, oomKills: this.containers.oomKills(containerId) }));
 		};
 		try {
-			const fields = await this.call(request, frame.fds, ended);
+			const fields = await this.call(request, frame.fds, ended, send);
 			if (fields !== null) send(Response.create({ id, ...fields }));
 			// After the answer: a program may have ended already.
 			const { containerId, waitId } = request.start ?? {};
-			if (waitId) this.containers.wait(containerId!, '', (end) => ended(waitId, end));
+			if (waitId) this.containers.wait(containerId!, '', (end) => ended(waitId, end, containerId!));
 		} catch (error) {
 			send(Response.create({ id, error: error instanceof Error ? error.message : String(error) }));
 		}
@@ -85,7 +86,8 @@ export class VmControlServer {
 	private async call(
 		request: RequestMessage,
 		fds: readonly number[],
-		ended: (waitId: number, end: ProgramEnd) => void,
+		ended: (waitId: number, end: ProgramEnd, containerId: string) => void,
+		send: (response: InstanceType<typeof Response>) => unknown,
 	): Promise<isopod.sandbox.IResponse | null> {
 		const { containers } = this;
 		if (request.create) {
@@ -109,7 +111,8 @@ export class VmControlServer {
 			return {};
 		}
 		if (request.wait) {
-			containers.wait(request.wait.containerId!, request.wait.execId ?? '', (end) => ended(request.id, end));
+			const { containerId, execId } = request.wait;
+			containers.wait(containerId!, execId ?? '', (end) => ended(request.id, end, containerId!));
 			return null;
 		}
 		if (request.pause) {
@@ -125,6 +128,15 @@ export class VmControlServer {
 			await containers.delete(request.delete.containerId!, request.delete.execId ?? '');
 			return {};
 		}
+		if (request.update) {
+			await containers.update(request.update.containerId!, JSON.parse(request.update.resources!, textAsUnlimited) as Resources);
+			return {};
+		}
+		if (request.groupFiles) return { groupFiles: await containers.groupFiles(request.groupFiles.containerId!) };
+		if (request.watchMemory) {
+			containers.watchMemory((id, kills) => send(Response.create({ memoryEventOf: id, oomKills: kills })) !== false);
+			return {};
+		}
 		if (request.containers) return { containers: containers.list() };
 		if (request.processes) {
 			const processes = await containers.processes(request.processes.containerId!);
@@ -134,4 +146,8 @@ export class VmControlServer {
 		if (request.joinCgroup) return {};
 		throw new Error('a call that a virtual machine does not know');
 	}
+}
+
+function textAsUnlimited(_: string, value: unknown): unknown {
+	return value === 'unlimited' ? Number.POSITIVE_INFINITY : value;
 }
