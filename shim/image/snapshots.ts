@@ -233,6 +233,11 @@ export class Snapshots {
 		return { type: 'overlay', source: 'overlay', options, folder: this.root };
 	}
 
+	/** The folder of what a container has written; null when there is no such snapshot. */
+	upperOf(key: string): string | null {
+		return this.active.has(key) ? join(this.root, 'active', key, 'upper') : null;
+	}
+
 	/** Mounts a snapshot on a folder. */
 	async mount(key: string, target: string): Promise<void> {
 		await this.mountAt([...this.mountOf(key).options, 'nodev'], target);

@@ -171,7 +171,8 @@ export class Cgroup {
 		return [...new Set(this.hierarchies.mounts.values())];
 	}
 
-	private get sandboxPath(): string {
+	/** Where the group beside is, which the sandbox process of a pod's first container is in. */
+	get sandboxPath(): string {
 		return join(dirname(this.path), `isopod-${basename(this.path)}`);
 	}
 

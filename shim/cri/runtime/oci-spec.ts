@@ -46,6 +46,11 @@ const MOUNTS = [
 	{ destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'] },
 ];
 
+/** Where the control group of a pod's container, or of the pod's first one, is. */
+export function groupOf({ linux }: PodConfig, id: string): string {
+	return join(linux?.cgroupParent || DEFAULT_CGROUP_PARENT, id);
+}
+
 /** config.json of the container that holds a pod's namespaces. */
 export function podSpec({ id, netns, config }: PodPlace, hostname: string, rootfs: string): object {
 	const { annotations, linux } = config;
@@ -57,7 +62,7 @@ export function podSpec({ id, netns, config }: PodPlace, hostname: string, rootf
 		mounts: [],
 		annotations: { ...annotations, ...marks(config, 'sandbox', id) },
 		linux: {
-			cgroupsPath: join(linux?.cgroupParent || DEFAULT_CGROUP_PARENT, id),
+			cgroupsPath: groupOf(config, id),
 			namespaces: [{ type: 'network', path: netns }, ...['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type }))],
 			resources: ociResources(linux?.overhead ?? {}),
 			sysctl: linux?.sysctls ?? {},
@@ -101,7 +106,7 @@ export function containerSpec(
 			'io.kubernetes.cri.container-name': config.metadata?.name ?? '',
 		},
 		linux: {
-			cgroupsPath: join(pod.config.linux?.cgroupParent || DEFAULT_CGROUP_PARENT, id),
+			cgroupsPath: groupOf(pod.config, id),
 			namespaces: namespacesOf(security?.namespaceOptions ?? {}, pod, targetPid),
 			resources: ociResources(config.linux?.resources ?? {}),
 			maskedPaths: security?.maskedPaths ?? [],

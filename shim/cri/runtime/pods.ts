@@ -3,6 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs
 import { constants, hostname as ownHostname } from 'node:os';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
+import type { runtime } from '../../../proto/generated/cri.js';
 import { HostError } from '../../../runtime/host-error.js';
 import { parseConfig } from '../../../runtime/oci/config.js';
 import { parseResources } from '../../../runtime/oci/resources.js';
@@ -29,6 +30,7 @@ import { findUser, type User } from './users.js';
 type PodConfig = InstanceType<typeof cri.PodSandboxConfig>;
 type ContainerConfig = InstanceType<typeof cri.ContainerConfig>;
 type Resources = InstanceType<typeof cri.LinuxContainerResources>;
+type ResourceFields = runtime.v1.LinuxContainerResources.$Properties;
 
 export interface PodsOptions {
 	/** What outlives a reboot: records. */
@@ -128,7 +130,7 @@ export class Pods {
 		const release = this.reserve('pod sandbox', podName(config));
 		const pod = new Pod({
 			id: randomBytes(32).toString('hex'),
-			config: Buffer.from(cri.PodSandboxConfig.encode(config).finish()).toString('base64'),
+			config: encodeConfig(config),
 			handler: handler.name,
 			createdAt: Date.now() * NANOSECONDS,
 			state: 'making',
@@ -184,6 +186,19 @@ export class Pods {
 			this.pods.delete(pod.id);
 			this.names.delete(podName(pod.config));
 			this.tell(pod, pod.id, cri.ContainerEventType.CONTAINER_DELETED_EVENT);
+		});
+	}
+
+	/** Keeps what kubelet has done to a pod's own control group: its limits are kubelet's to set. */
+	async updatePod(pod: Pod, overhead: ResourceFields | null, resources: ResourceFields | null): Promise<void> {
+		await pod.alone(async () => {
+			const { config, record } = pod;
+			const linux = cri.LinuxPodSandboxConfig.create(config.linux ?? {});
+			if (overhead !== null) linux.overhead = overhead;
+			if (resources !== null) linux.resources = resources;
+			config.linux = linux;
+			record.config = encodeConfig(config);
+			await this.podRecords.save(record);
 		});
 	}
 
@@ -643,6 +658,10 @@ function stopSignal({ stopSignal: wanted }: ContainerConfig, { config: { config 
 /** signal(7). */
 const SIGRTMIN = 34;
 const SIGRTMAX = 64;
+
+function encodeConfig(config: PodConfig): string {
+	return Buffer.from(cri.PodSandboxConfig.encode(config).finish()).toString('base64');
+}
 
 function encodeResources(resources: Resources): string {
 	return Buffer.from(cri.LinuxContainerResources.encode(resources).finish()).toString('base64');

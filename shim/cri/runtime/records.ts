@@ -7,8 +7,8 @@ import { syncFolder, writeAtomically } from '../../image/content-store.js';
 export interface PodRecord {
 	/** 64 hexadecimal digits. */
 	readonly id: string;
-	/** The PodSandboxConfig that it was made of, encoded, in base64. */
-	readonly config: string;
+	/** The PodSandboxConfig that it was made of, with the resources that it has now, encoded, in base64. */
+	config: string;
 	readonly handler: string;
 	/** Nanoseconds since 1970, as all times here. */
 	readonly createdAt: number;

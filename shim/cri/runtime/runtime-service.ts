@@ -1,11 +1,15 @@
 import { status } from '@grpc/grpc-js';
+import type { runtime } from '../../../proto/generated/cri.js';
 import { cri } from '../methods.js';
 import { CriError, invalid } from '../server/cri-error.js';
 import type { Methods } from '../server/grpc-server.js';
 import type { StreamingServer } from '../streaming/server.js';
 import { type Command, exec, execSync, forwardPort } from './commands.js';
 import type { Container } from './container.js';
+import { matchesId, matchesLabels, pages } from './filters.js';
 import type { Network, Pods } from './pods.js';
+import type { ResourceStats } from './resource-stats.js';
+import { statsMethods } from './stats-methods.js';
 
 export interface RuntimeServiceOptions {
 	readonly version: string;
@@ -19,6 +23,7 @@ export function runtimeService(
 	pods: Pods,
 	network: Network,
 	streaming: StreamingServer,
+	stats: ResourceStats,
 	{ version, handlers }: RuntimeServiceOptions,
 ): Methods<'RuntimeService'> {
 	/** A container that runs, and how to run another program in it. */
@@ -32,7 +37,28 @@ export function runtimeService(
 			throw new CriError(status.FAILED_PRECONDITION, `container ${container.id} is ${container.record.state}, want one that runs`);
 		return container;
 	};
+	const listPods = (filter: runtime.v1.PodSandboxFilter.$Properties | null | undefined): runtime.v1.PodSandbox.$Properties[] =>
+		[...pods.allPods()]
+			.map((pod) => pod.summary())
+			.filter(
+				({ id, state, labels }) =>
+					matchesId(id, filter?.id) &&
+					(filter?.state == null || (filter.state.state ?? 0) === state) &&
+					matchesLabels(labels, filter?.labelSelector),
+			);
+	const listContainers = (filter: runtime.v1.ContainerFilter.$Properties | null | undefined): runtime.v1.Container.$Properties[] =>
+		[...pods.allContainers()]
+			.map((container) => container.summary())
+			.filter(
+				({ id, podSandboxId, state, labels }) =>
+					matchesId(id, filter?.id) &&
+					matchesId(podSandboxId, filter?.podSandboxId) &&
+					(filter?.state == null || (filter.state.state ?? 0) === state) &&
+					matchesLabels(labels, filter?.labelSelector),
+			);
 	return {
+		...statsMethods(pods, stats),
+
 		Version: () => ({ version: '0.1.0', runtimeName: 'isopod', runtimeVersion: version, runtimeApiVersion: 'v1' }),
 
 		Status: ({ verbose }) => {
@@ -84,16 +110,14 @@ export function runtimeService(
 			};
 		},
 
-		ListPodSandbox: ({ filter }) => ({
-			items: [...pods.allPods()]
-				.map((pod) => pod.summary())
-				.filter(
-					({ id, state, labels }) =>
-						matchesId(id, filter?.id) &&
-						(filter?.state == null || (filter.state.state ?? 0) === state) &&
-						matchesLabels(labels, filter?.labelSelector),
-				),
-		}),
+		ListPodSandbox: ({ filter }) => ({ items: listPods(filter) }),
+
+		StreamPodSandboxes: ({ filter }) => pages(listPods(filter), (podSandboxes) => ({ podSandboxes })),
+
+		UpdatePodSandboxResources: async ({ podSandboxId, overhead, resources }) => {
+			await pods.updatePod(pods.pod(podSandboxId), overhead ?? null, resources ?? null);
+			return {};
+		},
 
 		CreateContainer: async ({ podSandboxId, config }) => {
 			if (config == null) throw invalid('the container has no config');
@@ -117,17 +141,9 @@ export function runtimeService(
 			return {};
 		},
 
-		ListContainers: ({ filter }) => ({
-			containers: [...pods.allContainers()]
-				.map((container) => container.summary())
-				.filter(
-					({ id, podSandboxId, state, labels }) =>
-						matchesId(id, filter?.id) &&
-						matchesId(podSandboxId, filter?.podSandboxId) &&
-						(filter?.state == null || (filter.state.state ?? 0) === state) &&
-						matchesLabels(labels, filter?.labelSelector),
-				),
-		}),
+		ListContainers: ({ filter }) => ({ containers: listContainers(filter) }),
+
+		StreamContainers: ({ filter }) => pages(listContainers(filter), (containers) => ({ containers })),
 
 		ContainerStatus: ({ containerId, verbose }) => {
 			const container = pods.container(containerId);
@@ -182,15 +198,4 @@ export function runtimeService(
 
 		GetContainerEvents: (_, signal) => pods.events.listen(signal),
 	};
-}
-
-function matchesId(id: string | null | undefined, wanted: string | null | undefined): boolean {
-	return !wanted || (id ?? '').startsWith(wanted);
-}
-
-function matchesLabels(
-	labels: Readonly<Record<string, string>> | null | undefined,
-	wanted: Readonly<Record<string, string>> | null | undefined,
-): boolean {
-	return Object.entries(wanted ?? {}).every(([name, value]) => labels?.[name] === value);
 }

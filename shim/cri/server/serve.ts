@@ -8,6 +8,7 @@ import { NetworkConfigs } from '../cni/network-config.js';
 import { NetworkNamespaces } from '../cni/network-namespace.js';
 import { imageService } from '../images/image-service.js';
 import { Pods } from '../runtime/pods.js';
+import { ResourceStats } from '../runtime/resource-stats.js';
 import { runtimeService } from '../runtime/runtime-service.js';
 import { StreamingServer } from '../streaming/server.js';
 import { CriServer } from './grpc-server.js';
@@ -66,7 +67,8 @@ export class CriRuntime {
 			if (code !== status.OK && code !== status.CANCELLED) log.warn({ method, code: status[code], milliseconds }, message);
 			else if (!QUIET.has(method)) log.info({ method, milliseconds }, 'Served');
 		});
-		server.add('RuntimeService', runtimeService(pods, network, streaming, { version, handlers }));
+		const stats = new ResourceStats(images.snapshots, join(root, 'images'));
+		server.add('RuntimeService', runtimeService(pods, network, streaming, stats, { version, handlers }));
 		server.add('ImageService', imageService(images, { root: join(root, 'images') }));
 		await server.listen(options.listen);
 		return new CriRuntime(pods, server, streaming, network.configs, images);
