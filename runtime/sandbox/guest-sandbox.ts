@@ -154,8 +154,11 @@ export class GuestSandbox implements Sandbox {
 		const trees = openTrees(config, spec, record.treesPid > 0 ? record.treesPid : record.pid, record.idSlot);
 		const exitFile = openSync(store.exitFile(id), 'a', 0o600);
 		try {
-			await withStdio(stdio, config.process.terminal, (fds) =>
-				client.call({ create: { containerId: id, config: text, pidContainerId: pidsOf } }, [...trees, ...fds, exitFile]),
+			await withStdio(stdio, config.process.terminal, (fds, kept) =>
+				client.call({ create: { containerId: id, config: text, pidContainerId: pidsOf, keptCount: kept.length } }, [
+					...[...trees, ...fds, exitFile],
+					...kept,
+				]),
 			);
 			onBuilt?.();
 			// A machine's monitor has attached and sealed it.

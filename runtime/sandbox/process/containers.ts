@@ -69,7 +69,7 @@ interface Started {
 interface Prepared {
 	readonly container: Container;
 	readonly config: Config;
-	readonly stdio: readonly number[];
+	readonly stdio: number[];
 	/** Whose PID namespace it joins; null for one of its own. */
 	readonly pids: Prepared | null;
 	init: Started | null;
@@ -77,6 +77,8 @@ interface Prepared {
 	ended: Ended | null;
 	/** Where its end is written; -1 when it was. Owned. */
 	recordFd: number;
+	/** Readers of its output, so that what it wrote waits for a front end that comes back. Owned. */
+	readonly keptFds: readonly number[];
 	/** Its control group's word that memory has run out; null without a group. */
 	memory: MemoryEvents | null;
 	/** Size of its terminal that was told before the start: rows and columns. */
@@ -115,10 +117,11 @@ export class Containers {
 	}
 
 	/**
-	 * Builds the container's tree; `fds` are the root, the bind mounts' sources, stdin, stdout, stderr, the file for its end: taken out of the list, also when
-	 * this throws. `pidsOf` is the container whose PID namespace it joins, '' for one of its own.
+	 * Builds the container's tree; `fds` are the root, the bind mounts' sources, stdin, stdout, stderr, the file for its end, and `keptCount` that are only kept:
+	 * taken out of the list, also when this throws. `pidsOf` is the container whose PID namespace it joins, '' for one of its own.
 	 */
-	create(id: string, config: Config, pidsOf: string, fds: number[]): void {
+	create(id: string, config: Config, pidsOf: string, fds: number[], keptCount: number): void {
+		const keptFds = fds.splice(fds.length - keptCount);
 		const recordFd = fds.pop() ?? -1;
 		const stdio = fds.splice(-3);
 		const trees = fds.splice(0);
@@ -133,14 +136,14 @@ export class Containers {
 			this.findProgram(container, config.process, processCredentials(config.process));
 			this.kernel.containers.set(id, container);
 			const prepared: Prepared = {
-				...{ container, config, stdio, pids, init: null, ended: null, recordFd, memory: null, size: null },
+				...{ container, config, stdio, pids, init: null, ended: null, recordFd, keptFds, memory: null, size: null },
 				...{ execs: new Map(), cgroupFds: [], filter, waiting: [] },
 			};
 			this.first ??= prepared;
 			this.prepared.set(id, prepared);
 		} catch (error) {
 			container?.dispose();
-			for (const fd of [...trees, ...stdio, recordFd]) if (fd >= 0) native.close(fd);
+			for (const fd of [...trees, ...stdio, recordFd, ...keptFds]) if (fd >= 0) native.close(fd);
 			throw error;
 		}
 	}
@@ -169,13 +172,13 @@ export class Containers {
 	/** Forgets a container that has ended or was never started. */
 	delete(id: string): void {
 		const prepared = this.get(id);
-		const { container, init, stdio, cgroupFds, recordFd } = prepared;
+		const { container, init, stdio, cgroupFds, recordFd, keptFds } = prepared;
 		if (init !== null && init.ended === null) throw new SetupError(`container ${JSON.stringify(id)} is running`);
 		if (prepared === this.first) throw new SetupError(`container ${JSON.stringify(id)} is the pod's: it ends with its sandbox process`);
 		this.prepared.delete(id);
 		this.kernel.containers.delete(id);
 		prepared.memory?.close();
-		for (const fd of cgroupFds) native.close(fd);
+		for (const fd of [...cgroupFds, ...keptFds]) native.close(fd);
 		if (recordFd >= 0) native.close(recordFd);
 		if (init === null) for (const fd of stdio) native.close(fd);
 		// What was killed with it may still be on its way out.
@@ -256,6 +259,7 @@ export class Containers {
 	private endUnstarted(prepared: Prepared, signal: number): void {
 		const ended = { status: signal, atMs: Date.now() };
 		prepared.ended = ended;
+		for (const fd of prepared.stdio.splice(0)) native.close(fd);
 		record(prepared, ended);
 		for (const then of prepared.waiting.splice(0)) then(ended);
 		if (prepared === this.first) this.onIdle(signal);

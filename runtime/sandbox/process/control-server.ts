@@ -133,8 +133,8 @@ export class ControlServer {
 	): object | null {
 		const { containers } = this;
 		if (request.create) {
-			const { containerId, config, pidContainerId } = request.create;
-			containers.create(containerId!, parseConfig(JSON.parse(config!)), pidContainerId ?? '', fds);
+			const { containerId, config, pidContainerId, keptCount } = request.create;
+			containers.create(containerId!, parseConfig(JSON.parse(config!)), pidContainerId ?? '', fds, keptCount ?? 0);
 			return {};
 		}
 		if (request.start) {

@@ -23,6 +23,8 @@ interface VmContainer {
 	readonly trees: readonly string[];
 	/** Its end is written here. */
 	readonly exitFd: number;
+	/** Readers of its output, so that what it wrote waits for a front end that comes back. Owned. */
+	readonly keptFds: readonly number[];
 	readonly execs: Map<string, Program>;
 	status: number;
 	/** How often one of its processes was killed for want of memory. */
@@ -56,14 +58,14 @@ export class VmContainers {
 		return [...this.containers.values()].map(({ id, status, execs }) => ({ id, status, execIds: [...execs.keys()] }));
 	}
 
-	/** Takes the descriptors over: the root tree, one tree per bind mount, stdin, stdout, stderr, the file for its end. */
+	/** Takes the descriptors over: the root tree, one tree per bind mount, stdin, stdout, stderr, the file for its end, and those that are only kept. */
 	async create(id: string, config: Config, fds: readonly number[]): Promise<void> {
 		if (this.containers.has(id)) throw new Error(`there is a container ${JSON.stringify(id)} in this sandbox`);
 		const binds = config.mounts.flatMap(({ type }, i) => (type === 'bind' ? [i] : []));
 		const names = [treeName(id, 'root'), ...binds.map((i) => treeName(id, i))];
 		const trees = fds.slice(0, names.length);
 		const stdio = fds.slice(names.length, names.length + STREAMS);
-		const [exitFd] = fds.slice(names.length + STREAMS);
+		const [exitFd, ...keptFds] = fds.slice(names.length + STREAMS);
 		if (exitFd === undefined) throw new Error(`want ${names.length + STREAMS + 1} descriptors, got ${fds.length}`);
 		const attached: string[] = [];
 		const program = new Program(this.loop, this.machine.agent, stdio, config.process.terminal, (end) => this.ended(id, end));
@@ -78,13 +80,13 @@ export class VmContainers {
 			await this.machine.agent.call({ create: { ...containerSpec(config, id, spec), hostname, domainname } });
 			// Its mount points are made.
 			if (config.root.readonly) this.machine.seal(treeName(id, 'root'));
-			this.containers.set(id, { id, program, trees: names, exitFd, execs: new Map(), status: CREATED, oomKills: 0 });
+			this.containers.set(id, { id, program, trees: names, exitFd, keptFds, execs: new Map(), status: CREATED, oomKills: 0 });
 			program.begin();
 		} catch (error) {
 			program.abandon();
 			await this.machine.agent.call({ remove: { containerId: id } }).catch(() => {});
 			for (const name of attached) this.machine.detach(name);
-			native.close(exitFd);
+			for (const fd of [exitFd, ...keptFds]) native.close(fd);
 			throw error;
 		} finally {
 			for (const fd of trees) native.close(fd);
@@ -188,7 +190,7 @@ export class VmContainers {
 		for (const name of container.trees) this.machine.detach(name);
 		container.program.closeStreams();
 		for (const exec of container.execs.values()) exec.closeStreams();
-		native.close(container.exitFd);
+		for (const fd of [container.exitFd, ...container.keptFds]) native.close(fd);
 		this.containers.delete(id);
 	}
 

@@ -11,7 +11,13 @@ export interface ContainerIoOptions {
 	/** stdin is closed when the first who was attached to it has gone. */
 	readonly stdinOnce: boolean;
 	readonly terminal: boolean;
+	/** How long somebody who is attached may take nothing, while the container waits. */
+	readonly stallMs?: number;
+	/** Told when the log can't be written, and when it can be again. */
+	readonly onLost?: (message: string) => void;
 }
+
+const STALL_MS = 30_000;
 
 /** Somebody attached to a container: where its output goes. */
 interface Sink {
@@ -30,15 +36,16 @@ export class ContainerIo {
 		private readonly streams: ProcessStreams,
 		private readonly options: ContainerIoOptions,
 	) {
-		this.log = options.logPath === '' ? null : new ContainerLog(options.logPath);
+		this.log = options.logPath === '' ? null : new ContainerLog(options.logPath, options.onLost);
 		const copies = (['stdout', 'stderr'] as const).map((name) => this.copy(name, streams[name]));
 		this.drained = Promise.all(copies).then(() => undefined);
 	}
 
 	/** For a container that is being made. Throws HostError. */
 	static make(options: ContainerIoOptions): ContainerIo {
-		const { stdin, terminal } = options;
-		return ContainerIo.over(ProcessStreams.fifos(options.folder, { stdin, stdout: true, stderr: true, terminal }), options);
+		const { stdin, stdinOnce, terminal } = options;
+		const hasStdinEnd = stdinOnce && !terminal;
+		return ContainerIo.over(ProcessStreams.fifos(options.folder, { stdin, stdout: true, stderr: true, terminal, hasStdinEnd }), options);
 	}
 
 	/** For one that another server made. */
@@ -78,7 +85,7 @@ export class ContainerIo {
 		await this.log?.end(name);
 	}
 
-	/** Resolves when a sink has room for more, or is gone. */
+	/** Resolves when a sink has room for more, or is gone. One that takes nothing for long is let go: it must not stop the container. */
 	private give(sink: Sink, bytes: Buffer): Promise<void> | undefined {
 		const { stream } = sink;
 		if (stream.destroyed || stream.writableEnded) {
@@ -87,7 +94,9 @@ export class ContainerIo {
 		}
 		if (stream.write(bytes)) return undefined;
 		return new Promise((resolve) => {
+			const timer = setTimeout(() => stream.destroy(), this.options.stallMs ?? STALL_MS);
 			const done = (): void => {
+				clearTimeout(timer);
 				stream.off('drain', done).off('close', done).off('error', done);
 				resolve();
 			};
@@ -124,8 +133,12 @@ export class ContainerIo {
 		await this.log?.reopen();
 	}
 
+	/** What has come is in the log afterwards. */
 	async close(): Promise<void> {
 		this.streams.close();
+		// Nobody who is attached may delay it.
+		for (const { stream } of this.sinks) stream.destroy();
+		await this.drained;
 		await this.log?.close();
 	}
 }

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, write } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, readSync, write } from 'node:fs';
 import { dirname } from 'node:path';
 import { HostError } from '../../../runtime/host-error.js';
 
@@ -21,41 +21,48 @@ export class ContainerLog {
 	/** Writes and changes of the file, one after another. */
 	private last: Promise<void> = Promise.resolve();
 
-	/** Throws HostError. */
-	constructor(private readonly path: string) {
+	/** The file ends within a line: of a write that failed, or of a server that died. */
+	private isTorn: boolean;
+	private isLosing = false;
+
+	/** `onLost` is told when entries begin to be lost, and when that is over. Throws HostError. */
+	constructor(
+		private readonly path: string,
+		private readonly onLost?: (message: string) => void,
+	) {
 		this.fd = openLog(path);
+		this.isTorn = endsWithin(this.fd);
 	}
 
 	/** Writes the lines that are whole by now; resolves when they are. One call for a stream at a time. */
 	write(stream: StreamName, bytes: Buffer): Promise<void> {
 		const rest = this.rests[stream];
-		let text = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);
-		const parts: Buffer[] = [];
-		let entries = 0;
-		const head = this.heads(stream);
-		for (;;) {
-			const end = text.indexOf(NEWLINE);
-			if (end > MAX_LINE_BYTES || (end < 0 && text.length > MAX_LINE_BYTES)) {
-				parts.push(head.partial, text.subarray(0, MAX_LINE_BYTES), LINE_END);
-				text = text.subarray(MAX_LINE_BYTES);
-			} else if (end >= 0) {
-				parts.push(head.full, text.subarray(0, end + 1));
-				text = text.subarray(end + 1);
+		const text = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);
+		const entries = new Entries(text, this.now(), stream);
+		let at = 0;
+		for (let newline = text.indexOf(NEWLINE); ; ) {
+			if (newline < 0 && text.length - at <= MAX_LINE_BYTES) break;
+			if (newline < 0 || newline - at > MAX_LINE_BYTES) {
+				entries.add('P', at, at + MAX_LINE_BYTES);
+				at += MAX_LINE_BYTES;
 			} else {
-				break;
+				entries.add('F', at, newline);
+				at = newline + 1;
+				newline = text.indexOf(NEWLINE, at);
 			}
-			entries++;
 		}
 		// A copy: what is left of a chunk must not hold it.
-		this.rests[stream] = Buffer.from(text);
-		return this.append(parts, entries);
+		this.rests[stream] = Buffer.from(text.subarray(at));
+		return this.append(entries);
 	}
 
-	/** The stream has ended: a line without an end is written as it is. */
+	/** The stream has ended: what it has of a line is a part of one, as containerd has it. */
 	end(stream: StreamName): Promise<void> {
 		const rest = this.rests[stream];
 		this.rests[stream] = Buffer.alloc(0);
-		return rest.length === 0 ? Promise.resolve() : this.append([this.heads(stream).full, rest, LINE_END], 1);
+		const entries = new Entries(rest, this.now(), stream);
+		if (rest.length > 0) entries.add('P', 0, rest.length);
+		return this.append(entries);
 	}
 
 	/** Goes on in a new file of the same name: the old one was renamed. Rejects with HostError, and goes on in the old one then. */
@@ -64,6 +71,7 @@ export class ContainerLog {
 			const fresh = openLog(this.path);
 			if (this.fd >= 0) closeSync(this.fd);
 			this.fd = fresh;
+			this.isTorn = endsWithin(fresh);
 		});
 	}
 
@@ -81,11 +89,6 @@ export class ContainerLog {
 		return done;
 	}
 
-	private heads(stream: StreamName): { readonly full: Buffer; readonly partial: Buffer } {
-		const time = this.now();
-		return { full: Buffer.from(`${time} ${stream} F `), partial: Buffer.from(`${time} ${stream} P `) };
-	}
-
 	/** RFC 3339 with nanoseconds; later than the last one, so that sorting keeps the order. */
 	private now(): string {
 		const time = BigInt(Date.now()) * 1_000_000n;
@@ -94,17 +97,64 @@ export class ContainerLog {
 		return `${new Date(Number(this.lastTime / 1_000_000n)).toISOString().slice(0, 19)}.${nanoseconds}Z`;
 	}
 
-	private append(parts: readonly Buffer[], entries: number): Promise<void> {
-		if (entries === 0) return Promise.resolve();
-		const bytes = Buffer.concat(parts);
+	private append(entries: Entries): Promise<void> {
+		if (entries.count === 0) return Promise.resolve();
 		return this.after(async () => {
 			if (this.fd < 0) return;
+			const bytes = this.isTorn ? Buffer.concat([LINE_END, entries.bytes]) : entries.bytes;
+			let at = 0;
 			try {
-				for (let at = 0; at < bytes.length; ) at += await writeSome(this.fd, bytes, at);
-			} catch {
-				this.lost += entries;
+				while (at < bytes.length) at += await writeSome(this.fd, bytes, at);
+				this.isTorn = false;
+				this.tellLost(null);
+			} catch (error) {
+				if (at > 0) this.isTorn = true;
+				this.lost += entries.count;
+				this.tellLost(error);
 			}
 		});
+	}
+
+	/** Tells when entries begin to be lost, and when that is over: how many were. */
+	private tellLost(error: unknown): void {
+		if (this.isLosing === (error !== null)) return;
+		this.isLosing = error !== null;
+		const what = error === null ? `goes on; ${this.lost} entries were lost` : `can't be written: ${HostError.from('Write', error).message}`;
+		this.onLost?.(`The log ${this.path} ${what}`);
+	}
+}
+
+/** Entries of a log, made of lines of `text` at one time. */
+class Entries {
+	count = 0;
+	private readonly buffer: Buffer;
+	private readonly head: Buffer;
+	private length = 0;
+
+	constructor(
+		private readonly text: Buffer,
+		time: string,
+		stream: StreamName,
+	) {
+		this.head = Buffer.from(`${time} ${stream} F `);
+		let most = Math.ceil(text.length / MAX_LINE_BYTES);
+		for (let at = 0; at < text.length; at++) if (text[at] === NEWLINE) most++;
+		this.buffer = Buffer.allocUnsafe(text.length + most * (this.head.length + 1));
+	}
+
+	/** A full line or a part of one: the bytes from `start` up to `end`, without a newline. */
+	add(tag: 'F' | 'P', start: number, end: number): void {
+		const { buffer, head, text } = this;
+		buffer.set(head, this.length);
+		this.length += head.length;
+		buffer[this.length - 2] = tag.charCodeAt(0);
+		this.length += text.copy(buffer, this.length, start, end);
+		buffer[this.length++] = NEWLINE;
+		this.count++;
+	}
+
+	get bytes(): Buffer {
+		return this.buffer.subarray(0, this.length);
 	}
 }
 
@@ -119,8 +169,15 @@ const LINE_END = Buffer.from('\n');
 function openLog(path: string): number {
 	try {
 		mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-		return openSync(path, 'a', 0o640);
+		return openSync(path, 'a+', 0o640);
 	} catch (error) {
 		throw HostError.from(`Open the log ${path}`, error);
 	}
+}
+
+/** Whether a log doesn't end with the end of a line. */
+function endsWithin(fd: number): boolean {
+	const { size } = fstatSync(fd);
+	const last = Buffer.alloc(1);
+	return size > 0 && readSync(fd, last, 0, 1, size - 1) === 1 && last[0] !== NEWLINE;
 }

@@ -479,6 +479,7 @@ export class Pods {
 			stdin: config.stdin,
 			stdinOnce: config.stdinOnce,
 			terminal: config.tty,
+			onLost: (message) => this.options.log('warn', message),
 		};
 	}
 

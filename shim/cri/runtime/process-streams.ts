@@ -12,6 +12,11 @@ export interface StreamOptions {
 	readonly terminal: boolean;
 }
 
+export interface FifoOptions extends StreamOptions {
+	/** stdin can come to its end. It does so, too, when the server dies. Else it has none as long as the container lives. */
+	readonly hasStdinEnd: boolean;
+}
+
 const { O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK } = constants;
 const S_IFIFO = 0o010000;
 const AT_FDCWD = -100;
@@ -48,10 +53,10 @@ export class ProcessStreams {
 	}
 
 	/**
-	 * By FIFOs in a folder, which another server can open again: the sandbox holds those of the output open both ways, so that a container that writes while there is no server
-	 * waits, and loses nothing.
+	 * By FIFOs in a folder, which another server can open again. The sandbox keeps a reading end of the output until the container is deleted, so that a container that writes
+	 * while there is no server waits, and what it wrote before its end is not lost.
 	 */
-	static fifos(folder: string, options: StreamOptions): ProcessStreams {
+	static fifos(folder: string, options: FifoOptions): ProcessStreams {
 		const streams = new ProcessStreams();
 		try {
 			mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -61,9 +66,7 @@ export class ProcessStreams {
 				rmSync(path, { force: true });
 				const error = native.mknodat(AT_FDCWD, path, S_IFIFO | 0o600, 0);
 				if (error < 0) throw HostError.errno(`Make the FIFO ${path}`, -error);
-				// What is typed at a terminal has no end.
-				const isKept = name !== 'stdin' || options.terminal;
-				if (name === 'stdin' && !isKept) {
+				if (name === 'stdin' && options.hasStdinEnd) {
 					streams.stdio[index] = open(path, O_RDONLY | O_NONBLOCK);
 					streams.take(name, open(path, O_WRONLY | O_NONBLOCK));
 				} else {
@@ -83,8 +86,11 @@ export class ProcessStreams {
 		const streams = new ProcessStreams();
 		for (const name of NAMES) {
 			if (!isWanted(options, name)) continue;
+			const path = join(folder, name);
 			try {
-				streams.take(name, openSync(join(folder, name), (name === 'stdin' ? O_WRONLY : O_RDONLY) | O_NONBLOCK));
+				streams.take(name, openSync(path, (name === 'stdin' ? O_WRONLY : O_RDONLY) | O_NONBLOCK));
+				// A FIFO without a writer is at its end only for those who have seen one.
+				if (name !== 'stdin') closeSync(openSync(path, O_WRONLY | O_NONBLOCK));
 			} catch {
 				// Nobody reads it any more, or its folder is gone.
 			}

@@ -60,7 +60,7 @@ for (const handler of ['isopod', 'isopod-vm'])
 		t.same(containers.map((container) => container.id).sort(), [server, other].sort());
 		const short = await start(id, 'short', 'printf unfinished; exit 3');
 		t.same(await ended(cri, short), { exitCode: 3, reason: 'Error' });
-		t.match(readFileSync(join(logs, `${id}-short.log`), 'utf8'), / stdout F unfinished\n$/);
+		t.match(readFileSync(join(logs, `${id}-short.log`), 'utf8'), / stdout P unfinished\n$/);
 		await cri.call('StopContainer', { containerId: server, timeout: 2 });
 		t.equal((await cri.call('ContainerStatus', { containerId: server })).status?.state, EXITED);
 		await cri.call('StopPodSandbox', { podSandboxId: id });
