@@ -85,8 +85,8 @@ state = "${this.folder}/state"
 		if (existsSync(join(this.folder, 'tree'))) return;
 		const tree = join(this.folder, 'tree');
 		makeTree(tree);
-		this.importImage(tree, IMAGE, ['/bin/sh']);
-		this.importImage(tree, PAUSE, ['/bin/sleep', '1000000']);
+		this.importImage(tree, IMAGE, { Cmd: ['/bin/sh'], Env: ['PATH=/bin'] });
+		this.importImage(tree, PAUSE, { Cmd: ['/bin/sleep', '1000000'], Env: ['PATH=/bin'] });
 	}
 
 	/** Its CRI plugin has found again what there was. */
@@ -103,9 +103,9 @@ state = "${this.folder}/state"
 	}
 
 	/** Makes an image of a tree, for containerd's own namespaces. */
-	private importImage(tree: string, name: string, command: readonly string[]): void {
+	importImage(tree: string, name: string, config: object): void {
 		const archive = join(this.folder, 'image.tar');
-		writeArchive(archive, tree, name, { Cmd: command, Env: ['PATH=/bin'] });
+		writeArchive(archive, tree, name, config);
 		for (const namespace of ['default', 'k8s.io']) {
 			const { code, stderr } = this.ctr(['--namespace', namespace, 'images', 'import', archive]);
 			if (code !== 0) throw new Error(`ctr images import: ${stderr}`);

@@ -1,0 +1,4 @@
+import { containerdTarget } from './containerd-target.js';
+import { runSuite } from './suite.js';
+
+await runSuite(await containerdTarget('isopod', {}));

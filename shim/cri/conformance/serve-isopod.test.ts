@@ -1,0 +1,4 @@
+import { OF_SANDBOXES, serveTarget } from './serve-target.js';
+import { runSuite } from './suite.js';
+
+await runSuite(await serveTarget('isopod', OF_SANDBOXES));
