@@ -5,7 +5,7 @@ export class ConfigError extends Error {
 	constructor(
 		/** As in "linux.resources.memory". */
 		readonly field: string,
-		reason: string,
+		readonly reason: string,
 	) {
 		super(`config.json: ${field}: ${reason}`);
 		this.name = 'ConfigError';
@@ -43,6 +43,11 @@ export class Section {
 	/** Is the field there? */
 	has(field: string): boolean {
 		return (this.fields[field] ?? undefined) !== undefined;
+	}
+
+	/** Of all its fields. */
+	names(): string[] {
+		return Object.keys(this.fields);
 	}
 
 	string(field: string, fallback?: string): string {

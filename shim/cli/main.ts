@@ -223,16 +223,21 @@ for (const [name, description, action] of [
 			process.exitCode = action(options);
 		});
 }
-program
-	.command('serve')
-	.description('serve CRI, for kubelet and crictl (isopod serve --help)')
-	.allowUnknownOption()
-	.allowExcessArguments()
-	.helpOption(false)
-	.action(() => {
-		// A bundle of its own: no other command needs gRPC.
-		createRequire(import.meta.url)(join(packageRoot(), 'dist/serve-start.cjs'));
-	});
+for (const [name, description] of [
+	['serve', 'serve CRI, for kubelet and crictl (isopod serve --help)'],
+	['config', "check the server's configuration, or print the default one"],
+] as const) {
+	program
+		.command(name)
+		.description(description)
+		.allowUnknownOption()
+		.allowExcessArguments()
+		.helpOption(false)
+		.action(() => {
+			// A bundle of its own: no other command needs gRPC.
+			createRequire(import.meta.url)(join(packageRoot(), 'dist/serve-start.cjs'));
+		});
+}
 
 const vm = program.command('vm').description('virtual machines');
 vm.command('build-image')

@@ -85,6 +85,8 @@ export function runtimeService(
 
 		RunPodSandbox: async ({ config, runtimeHandler }) => {
 			if (config == null) throw invalid('the pod sandbox has no config');
+			if (runtimeHandler !== '' && !handlers.includes(runtimeHandler))
+				throw invalid(`no handler is called ${JSON.stringify(runtimeHandler)}: want ${handlers.join(' or ')}`);
 			return { podSandboxId: await pods.runPod(cri.PodSandboxConfig.create(config), runtimeHandler) };
 		},
 

@@ -1,7 +1,8 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
+import { HostError } from '../../../runtime/host-error.js';
 import { ImageStore } from '../../image/image-store.js';
 import { Cni } from '../cni/network.js';
 import { NetworkConfigs } from '../cni/network-config.js';
@@ -10,20 +11,9 @@ import { imageService } from '../images/image-service.js';
 import { Pods } from '../runtime/pods.js';
 import { ResourceStats } from '../runtime/resource-stats.js';
 import { runtimeService } from '../runtime/runtime-service.js';
-import { StreamingServer } from '../streaming/server.js';
+import { type StreamingOptions, StreamingServer } from '../streaming/server.js';
+import type { ServerConfig } from './config.js';
 import { CriServer } from './grpc-server.js';
-
-export interface ServeOptions {
-	/** Path of the unix socket. */
-	readonly listen: string;
-	readonly root: string;
-	readonly state: string;
-	readonly defaultHandler: string;
-	readonly handlers: readonly string[];
-	readonly cniConfigFolder: string;
-	readonly cniPluginFolders: readonly string[];
-	readonly streaming: { readonly host: string; readonly port: number };
-}
 
 /** Calls that are worth no line each: kubelet makes them every second. */
 const QUIET = new Set([
@@ -48,20 +38,23 @@ export class CriRuntime {
 	) {}
 
 	/** Finds what earlier servers left, and listens. Throws HostError. */
-	static async start(options: ServeOptions, version: string, log: Logger): Promise<CriRuntime> {
-		for (const folder of [options.root, options.state]) mkdirSync(folder, { recursive: true, mode: 0o711 });
-		const images = await ImageStore.open(join(options.root, 'images'));
+	static async start(config: ServerConfig, version: string, log: Logger): Promise<CriRuntime> {
+		for (const folder of [config.root, config.state]) mkdirSync(folder, { recursive: true, mode: 0o711 });
+		const images = await ImageStore.open(join(config.root, 'images'), {
+			registry: { registries: config.images.registries },
+			limits: { parallelLayers: config.images.parallelLayers },
+		});
 		const network = {
-			cni: new Cni({ pluginFolders: options.cniPluginFolders, stateFolder: join(options.root, 'network') }),
-			configs: new NetworkConfigs(options.cniConfigFolder, ({ config }) =>
-				log.info({ network: config?.name ?? null }, 'The network configuration has changed'),
+			cni: new Cni({ pluginFolders: config.network.pluginFolders, stateFolder: join(config.root, 'network') }),
+			configs: new NetworkConfigs(config.network.configFolder, (current) =>
+				log.info({ network: current.config?.name ?? null }, 'The network configuration has changed'),
 			),
-			namespaces: new NetworkNamespaces(join(options.state, 'netns')),
+			namespaces: new NetworkNamespaces(join(config.state, 'netns')),
 		};
-		const { root, state, defaultHandler, handlers } = options;
+		const { root, state, defaultHandler, handlers } = config;
 		const tell = (level: 'info' | 'warn' | 'error', message: string): void => log[level](message);
 		const pods = await Pods.open({ root, state, defaultHandler, log: tell }, images, network);
-		const streaming = new StreamingServer(options.streaming);
+		const streaming = new StreamingServer(streamingOptions(config.streaming));
 		await streaming.listen();
 		const server = new CriServer((method, code, milliseconds, message) => {
 			if (code !== status.OK && code !== status.CANCELLED) log.warn({ method, code: status[code], milliseconds }, message);
@@ -69,8 +62,8 @@ export class CriRuntime {
 		});
 		const stats = new ResourceStats(images.snapshots, join(root, 'images'));
 		server.add('RuntimeService', runtimeService(pods, network, streaming, stats, { version, handlers }));
-		server.add('ImageService', imageService(images, { root: join(root, 'images') }));
-		await server.listen(options.listen);
+		server.add('ImageService', imageService(images, { root: join(root, 'images'), pinned: config.images.pinned }));
+		await server.listen(config.listen);
 		return new CriRuntime(pods, server, streaming, network.configs, images);
 	}
 
@@ -79,5 +72,15 @@ export class CriRuntime {
 		await this.streaming.close();
 		this.configs.close();
 		await this.images.close();
+	}
+}
+
+/** Throws HostError when the key or the certificate can't be read. */
+function streamingOptions({ host, port, tls }: ServerConfig['streaming']): StreamingOptions {
+	if (tls === null) return { host, port };
+	try {
+		return { host, port, tls: { key: readFileSync(tls.key, 'utf8'), cert: readFileSync(tls.cert, 'utf8') } };
+	} catch (error) {
+		throw HostError.from('Read the key and the certificate of the streaming server', error);
 	}
 }
