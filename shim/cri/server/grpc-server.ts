@@ -1,5 +1,5 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, createServer, type Server as NetServer } from 'node:net';
 import { dirname } from 'node:path';
 import { Server, ServerCredentials, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData, status } from '@grpc/grpc-js';
 import { HostError } from '../../../runtime/host-error.js';
@@ -44,6 +44,9 @@ export class CriServer {
 		'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
 		'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
 	});
+
+	/** Of a socket that somebody else made. */
+	private listener: NetServer | null = null;
 
 	constructor(private readonly onCall: CallListener = () => undefined) {}
 
@@ -126,8 +129,20 @@ export class CriServer {
 		chmodSync(path, 0o660);
 	}
 
+	/** Serves on a socket that listens already. Throws HostError. */
+	async adopt(fd: number): Promise<void> {
+		const injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
+		const listener = createServer((socket) => injector.injectConnection(socket));
+		this.listener = listener;
+		await new Promise<void>((resolve, reject) => {
+			listener.once('error', (error) => reject(HostError.from(`Listen on the descriptor ${fd}`, error)));
+			listener.listen({ fd }, resolve);
+		});
+	}
+
 	/** Ends it: calls have a moment to finish. */
 	async close(): Promise<void> {
+		this.listener?.close();
 		const timer = setTimeout(() => this.server.forceShutdown(), GRACE_MS);
 		await new Promise<void>((resolve) => this.server.tryShutdown(() => resolve()));
 		clearTimeout(timer);

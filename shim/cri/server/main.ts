@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import pino from 'pino';
 import { DEFAULT_FILE, DEFAULT_TEXT, loadConfig, metricsAddress, parseServerConfig, type ServerConfig, socketPath } from './config.js';
 import { CriRuntime } from './serve.js';
+import { Supervisor } from './supervisor.js';
 
 const VERSION = '0.1.0';
 
@@ -82,8 +83,9 @@ async function serve(options: Options): Promise<void> {
 	// One mistake must not end the server of all pods.
 	process.on('uncaughtException', (error) => log.error({ err: error }, 'A mistake of the server'));
 	process.on('unhandledRejection', (error) => log.error({ err: error }, 'A mistake of the server'));
-	const server = await CriRuntime.start(config, VERSION, log);
-	log.info({ listen: config.listen }, 'Serving CRI');
+	const supervisor = new Supervisor();
+	const server = await CriRuntime.start(config, VERSION, log, supervisor);
+	log.info({ listen: supervisor.listener ?? config.listen }, 'Serving CRI');
 	let isStopping = false;
 	for (const signal of ['SIGTERM', 'SIGINT'] as const)
 		process.on(signal, () => {

@@ -14,6 +14,8 @@ import { runtimeService } from '../runtime/runtime-service.js';
 import { type StreamingOptions, StreamingServer } from '../streaming/server.js';
 import type { ServerConfig } from './config.js';
 import { CriServer } from './grpc-server.js';
+import { ServerMetrics } from './metrics.js';
+import type { Supervisor } from './supervisor.js';
 
 /** Calls that are worth no line each: kubelet makes them every second. */
 const QUIET = new Set([
@@ -35,10 +37,12 @@ export class CriRuntime {
 		private readonly streaming: StreamingServer,
 		private readonly configs: NetworkConfigs,
 		private readonly images: ImageStore,
+		private readonly metrics: ServerMetrics,
+		private readonly supervisor: Supervisor,
 	) {}
 
-	/** Finds what earlier servers left, and listens. Throws HostError. */
-	static async start(config: ServerConfig, version: string, log: Logger): Promise<CriRuntime> {
+	/** Finds what earlier servers left, and listens; `supervisor` is told so. Throws HostError. */
+	static async start(config: ServerConfig, version: string, log: Logger, supervisor: Supervisor): Promise<CriRuntime> {
 		for (const folder of [config.root, config.state]) mkdirSync(folder, { recursive: true, mode: 0o711 });
 		const images = await ImageStore.open(join(config.root, 'images'), {
 			registry: { registries: config.images.registries },
@@ -56,19 +60,27 @@ export class CriRuntime {
 		const pods = await Pods.open({ root, state, defaultHandler, log: tell }, images, network);
 		const streaming = new StreamingServer(streamingOptions(config.streaming));
 		await streaming.listen();
+		const metrics = new ServerMetrics(pods, network.configs);
+		if (config.metrics !== null) await metrics.listen(config.metrics);
 		const server = new CriServer((method, code, milliseconds, message) => {
+			metrics.count(method, code, milliseconds);
 			if (code !== status.OK && code !== status.CANCELLED) log.warn({ method, code: status[code], milliseconds }, message);
 			else if (!QUIET.has(method)) log.info({ method, milliseconds }, 'Served');
 		});
 		const stats = new ResourceStats(images.snapshots, join(root, 'images'));
 		server.add('RuntimeService', runtimeService(pods, network, streaming, stats, { version, handlers }));
 		server.add('ImageService', imageService(images, { root: join(root, 'images'), pinned: config.images.pinned }));
-		await server.listen(config.listen);
-		return new CriRuntime(pods, server, streaming, network.configs, images);
+		const { listener } = supervisor;
+		if (listener === null) await server.listen(config.listen);
+		else await server.adopt(listener);
+		supervisor.ready();
+		return new CriRuntime(pods, server, streaming, network.configs, images, metrics, supervisor);
 	}
 
 	async close(): Promise<void> {
+		this.supervisor.stopping();
 		await this.server.close();
+		await this.metrics.close();
 		await this.streaming.close();
 		this.configs.close();
 		await this.images.close();
