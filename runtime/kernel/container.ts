@@ -44,6 +44,8 @@ export class Container {
 	isPaused = false;
 	/** Seccomp filters that its processes begin with: the sandbox's, and those that the sandbox itself runs under. */
 	filterCount = 1;
+	/** Its processes begin with a seccomp profile of its own, which is in the sandbox's filter, and shown as Linux shows it. */
+	hasSeccompProfile = false;
 	/** POSIX timers of its processes. */
 	posixTimerCount = 0;
 	/** Guest names of mapped host files: "major:minor inode" as in /proc/PID/maps → where it was opened. */

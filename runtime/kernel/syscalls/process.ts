@@ -111,7 +111,8 @@ function spawnedExec(task: Task): number {
 	const { path, name } = task.group.spawn!;
 	task.group.spawn = null;
 	recordStack(task);
-	task.group.container.filterCount = hostField(readHostProc(`${task.tid}/status`), 'Seccomp_filters');
+	const { container } = task.group;
+	container.filterCount = hostField(readHostProc(`${task.tid}/status`), 'Seccomp_filters') - Number(container.hasSeccompProfile);
 	return execPath(task, path, name);
 }
 

@@ -50,6 +50,7 @@ export function buildContainer(
 	};
 	const uts = shared('uts')?.uts ?? new UtsNamespace(config.hostname, config.domainname);
 	const container = new Container(kernel, id, namespace, uts, shared('ipc')?.ipc, pids?.pids);
+	container.hasSeccompProfile = config.linux.seccomp !== null;
 	container.memoryLimitBytes = config.linux.resources.memoryLimitBytes ?? Number.POSITIVE_INFINITY;
 	try {
 		furnish(container, config, trees);

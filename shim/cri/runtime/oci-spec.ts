@@ -5,11 +5,13 @@ import { CAP_NAMES } from '../../../runtime/oci/names.js';
 import type { ImageConfig } from '../../image/manifest.js';
 import { cri } from '../methods.js';
 import { CriError, invalid } from '../server/cri-error.js';
+import { isRuntimeDefault, seccompOf } from './seccomp-profile.js';
 import type { User } from './users.js';
 
 type PodConfig = runtime.v1.PodSandboxConfig.$Properties;
 type ContainerConfig = runtime.v1.ContainerConfig.$Properties;
 type Resources = runtime.v1.LinuxContainerResources.$Properties;
+type CapabilitySet = 'bounding' | 'effective' | 'permitted' | 'inheritable' | 'ambient';
 type NamespaceOption = runtime.v1.NamespaceOption.$Properties;
 
 /** What a pod's containers share. */
@@ -72,7 +74,7 @@ export function podSpec({ id, netns, config }: PodPlace, hostname: string, rootf
 
 /**
  * config.json of a container, by CRI's rules. Throws CriError (INVALID_ARGUMENT) for what makes no sense or can't be had in a sandbox. `targetPid` is the first process of the container whose
- * PID namespace it joins, if it joins one; `seccomp` its profile.
+ * PID namespace it joins, if it joins one. A virtual machine has a kernel of its own: RuntimeDefault asks for nothing more there.
  */
 export function containerSpec(
 	id: string,
@@ -82,10 +84,12 @@ export function containerSpec(
 	user: User,
 	rootfs: string,
 	targetPid: number,
-	seccomp: object | null,
+	isVirtualMachine: boolean,
 ): object {
 	const security = config.linux?.securityContext;
 	const isReadOnly = security?.readonlyRootfs ?? false;
+	const capabilities = capabilitiesOf(security?.capabilities ?? {});
+	const seccomp = isVirtualMachine && isRuntimeDefault(security) ? null : seccompOf(security, capabilities.bounding);
 	return {
 		ociVersion: '1.2.0',
 		process: {
@@ -94,7 +98,7 @@ export function containerSpec(
 			args: commandOf(config, image),
 			env: environmentOf(config, image, pod, user),
 			cwd: workingDir(config, image),
-			capabilities: capabilitiesOf(security?.capabilities ?? {}),
+			capabilities,
 			noNewPrivileges: security?.noNewPrivs ?? false,
 			oomScoreAdj: config.linux?.resources?.oomScoreAdj ?? 0,
 		},
@@ -195,7 +199,11 @@ function environmentOf(config: ContainerConfig, image: ImageConfig['config'], po
 	return [...variables.values()].filter((text) => text.indexOf('=') > 0);
 }
 
-function capabilitiesOf({ addCapabilities, dropCapabilities, addAmbientCapabilities }: runtime.v1.Capability.$Properties): object {
+function capabilitiesOf({
+	addCapabilities,
+	dropCapabilities,
+	addAmbientCapabilities,
+}: runtime.v1.Capability.$Properties): Readonly<Record<CapabilitySet, readonly string[]>> {
 	const full = (names: readonly string[] | null | undefined): string[] =>
 		(names ?? []).map((name) => {
 			const upper = name.toUpperCase();

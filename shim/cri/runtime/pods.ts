@@ -319,7 +319,9 @@ export class Pods {
 			for (const { hostPath } of config.mounts) makeSource(hostPath ?? '');
 			const target = config.linux?.securityContext?.namespaceOptions?.targetId;
 			const targetPid = target ? this.container(target).pid : 0;
-			const text = JSON.stringify(containerSpec(id, this.placeOf(pod), config, image.config.config, user, rootfs, targetPid, null));
+			const isVirtualMachine = pod.record.handler === 'isopod-vm';
+			const { config: imageConfig } = image.config;
+			const text = JSON.stringify(containerSpec(id, this.placeOf(pod), config, imageConfig, user, rootfs, targetPid, isVirtualMachine));
 			const io = ContainerIo.make(this.ioOptions(container));
 			container.io = io;
 			const spec: ContainerSpec = {
