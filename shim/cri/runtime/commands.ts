@@ -20,8 +20,8 @@ export interface Command {
 	readonly args: readonly string[];
 }
 
-/** Bytes of each stream that ExecSync gives back at most, as containerd does; the rest is read and dropped. */
-const MAX_OUTPUT_BYTES = 16 << 20;
+/** Bytes that ExecSync gives back at most, of stdout first: with them the answer has the 16 MiB that clients take. The rest is read and dropped. */
+const MAX_OUTPUT_BYTES = (16 << 20) - 1024;
 /** How long a command's output may stay open when it has ended: a process that it left behind may have it. */
 const DRAIN_MS = 10_000;
 const FIRST_SIZE_MS = 200;
@@ -45,7 +45,7 @@ export async function execSync(
 		const exitCode = await running.end(outputs);
 		if (isLate) throw new CriError(status.DEADLINE_EXCEEDED, `the command ${JSON.stringify(command.args)} did not end within ${seconds} s`);
 		const [stdout, stderr] = await Promise.all(outputs);
-		return { exitCode, stdout, stderr };
+		return { exitCode, stdout, stderr: stderr.subarray(0, MAX_OUTPUT_BYTES - stdout.length) };
 	} finally {
 		clearTimeout(timer);
 		streams.close();
@@ -69,9 +69,17 @@ export async function exec(command: Command, options: StreamOptions, session: Se
 	}
 }
 
-/** Carries one connection to a port of a pod's localhost. Throws HostError. */
-export async function forwardPort(netns: string, port: number, stream: Duplex, signal: AbortSignal): Promise<void> {
-	const socket = await connectIn(netns, port);
+/** Where a pod's ports are reached. */
+export interface PortTarget {
+	/** The namespace that `hosts` are looked for in: its path; null for the host's own. */
+	readonly netns: string | null;
+	/** Addresses, of which the first that doesn't refuse is taken. */
+	readonly hosts: readonly string[];
+}
+
+/** Carries one connection to a port of a pod. Throws HostError. */
+export async function forwardPort(target: PortTarget, port: number, stream: Duplex, signal: AbortSignal): Promise<void> {
+	const socket = await connectTo(target, port);
 	const stop = (): void => {
 		socket.destroy();
 	};
@@ -166,21 +174,37 @@ async function carry(source: Readable | null, target: NodeJS.WritableStream | nu
 	await pipeline(source, target).catch(() => source.resume());
 }
 
-/** A connection to a port of localhost in a network namespace. */
-function connectIn(netns: string, port: number): Promise<Socket> {
+/** Throws HostError: the first address's failure. */
+async function connectTo({ netns, hosts }: PortTarget, port: number): Promise<Socket> {
 	const step = `Connect to the port ${port} of the pod`;
+	let failure = new HostError(`${step}: it has no address`, 'EADDRNOTAVAIL');
+	for (const [at, host] of hosts.entries()) {
+		try {
+			return await connectIn(netns, host, port);
+		} catch (error) {
+			if (at === 0) failure = HostError.from(step, error);
+			if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED') break;
+		}
+	}
+	throw failure;
+}
+
+/** A connection that is made in a network namespace. */
+function connectIn(netns: string | null, host: string, port: number): Promise<Socket> {
 	return new Promise((resolve, reject) => {
 		// With nothing else on the stack: what happens until the next tick but one happens in the other namespace.
 		setImmediate(() => {
 			try {
-				const leave = enterNetworkNamespace(netns);
-				process.nextTick(() => process.nextTick(leave));
+				if (netns !== null) {
+					const leave = enterNetworkNamespace(netns);
+					process.nextTick(() => process.nextTick(leave));
+				}
 				// The socket is made on the next tick; an address needs no lookup.
-				const socket = connect({ host: '127.0.0.1', port });
+				const socket = connect({ host, port });
 				socket.once('connect', () => resolve(socket));
-				socket.once('error', (error) => reject(HostError.from(step, error)));
+				socket.once('error', reject);
 			} catch (error) {
-				reject(HostError.from(step, error));
+				reject(error);
 			}
 		});
 	});

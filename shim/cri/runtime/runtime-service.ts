@@ -194,8 +194,12 @@ export function runtimeService(
 		PortForward: ({ podSandboxId, port }) => {
 			const pod = pods.pod(podSandboxId);
 			if (!pod.isReady) throw new CriError(status.FAILED_PRECONDITION, `the pod sandbox ${pod.id} is not running`);
-			const netns = network.namespaces.path(pod.id);
-			return { url: streaming.portForward({ ports: port, connect: (to, stream, signal) => forwardPort(netns, to, stream, signal) }) };
+			// A machine's localhost is within it: what listens there alone is not reached.
+			const target =
+				pod.record.handler === 'isopod-vm'
+					? { netns: null, hosts: pod.record.ips }
+					: { netns: network.namespaces.path(pod.id), hosts: ['127.0.0.1', '::1'] };
+			return { url: streaming.portForward({ ports: port, connect: (to, stream, signal) => forwardPort(target, to, stream, signal) }) };
 		},
 
 		GetContainerEvents: (_, signal) => pods.events.listen(signal),
