@@ -159,6 +159,30 @@ test("pull from Debian's docker-registry with a password, by skopeo put there; m
 	t.strictSame(readdirSync(join(folder, 'store/snapshots/layers')), []);
 });
 
+test('a registry with TLS and a password: its certificate is checked', async (t) => {
+	const folder = testFolder(t);
+	const registry = await startRegistry(folder, true);
+	t.teardown(() => registry.stop());
+	const image = imageOf([await tarOf([{ name: 'a', body: 'x' }])]);
+	writeLayout(join(folder, 'layout'), { image });
+	const name = `${registry.host}/secret:1`;
+	skopeo('copy', '--dest-tls-verify=false', '--dest-creds', CREDENTIALS, `oci:${folder}/layout:image`, `docker://${name}`);
+	const url = `https://${registry.host}`;
+	const storeWith = (settings: object): Promise<ImageStore> =>
+		ImageStore.open(join(folder, `store-${stores++}`), {
+			registry: { ...FAST.registry, registries: { [registry.host]: { url, ...settings } } },
+		});
+	let stores = 0;
+	await t.rejects((await storeWith({})).pull(name, { credentials: USER }), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
+	await t.rejects((await storeWith({ ca: registry.ca })).pull(name), { code: 'EACCES' });
+	t.equal(await (await storeWith({ ca: registry.ca })).pull(name, { credentials: USER }), image.configDigest);
+	t.equal(
+		await (await storeWith({ ca: registry.ca, credentials: USER })).pull(name),
+		image.configDigest,
+		"the configuration's credentials",
+	);
+});
+
 test('a tag that has two names is removed by one; a tag that moves leaves the old image without it', async (t) => {
 	const image = imageOf([await tarOf([{ name: 'a', body: 'one' }])]);
 	const moved = imageOf([await tarOf([{ name: 'a', body: 'two' }])]);

@@ -3,6 +3,7 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { rootCertificates } from 'node:tls';
 import { HostError } from '../../runtime/host-error.js';
 import type { BlobSource } from './content-store.js';
 import { sha256, verifyBytes } from './digest.js';
@@ -16,7 +17,7 @@ export interface RegistrySettings {
 	readonly mirrors?: readonly string[];
 	/** Another base URL for the registry itself. */
 	readonly url?: string;
-	/** Certificates in PEM that sign the registry's, beside the system's. */
+	/** Certificates in PEM that sign the registry's, beside those that Node trusts. */
 	readonly ca?: string;
 	/** Credentials of the configuration: for mirrors these are the only ones. */
 	readonly credentials?: Credentials;
@@ -236,7 +237,7 @@ export class RegistryClient {
 				headers: { 'user-agent': 'isopod', ...headers },
 				agent: isPlain ? this.http : this.https,
 				timeout: this.idleMs,
-				...(ca !== undefined && { ca }),
+				...(ca !== undefined && { ca: [...rootCertificates, ca] }),
 				...(this.signal !== undefined && { signal: this.signal }),
 			};
 			const request = (isPlain ? httpRequest : httpsRequest)(url, options, resolve);

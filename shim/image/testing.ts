@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -104,9 +104,22 @@ export function writeFolder(folder: string, { manifest, blobs }: TestImage): voi
 
 export const USER = { username: 'isopod', password: 'a password' };
 
-/** Debian's docker-registry on a port of loopback, with a user. */
-export async function startRegistry(folder: string): Promise<{ readonly host: string; stop(): Promise<void> }> {
+/** Debian's docker-registry on a port of loopback, with a user; `hasTls`: with a certificate that `ca` has signed, itself. */
+export async function startRegistry(
+	folder: string,
+	hasTls = false,
+): Promise<{ readonly host: string; readonly ca: string; stop(): Promise<void> }> {
 	const port = await freePort();
+	const [key, certificate] = [join(folder, 'registry.key'), join(folder, 'registry.crt')];
+	if (hasTls)
+		execFileSync(
+			'openssl',
+			[
+				...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1', '-subj', '/CN=registry'],
+				...['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', certificate],
+			],
+			{ stdio: 'ignore' },
+		);
 	// bcrypt, as htpasswd -B makes it, by the C library's crypt(3).
 	const hash = execFileSync('perl', ['-e', 'print crypt($ARGV[0], q($2y$05$abcdefghijklmnopqrstuu))', USER.password], { encoding: 'utf8' });
 	writeFileSync(join(folder, 'htpasswd'), `${USER.username}:${hash}\n`);
@@ -116,7 +129,7 @@ export async function startRegistry(folder: string): Promise<{ readonly host: st
 			version: '0.1',
 			log: { level: 'error' },
 			storage: { filesystem: { rootdirectory: join(folder, 'registry') }, delete: { enabled: true } },
-			http: { addr: `127.0.0.1:${port}`, secret: 'a secret' },
+			http: { addr: `127.0.0.1:${port}`, secret: 'a secret', ...(hasTls && { tls: { key, certificate } }) },
 			auth: { htpasswd: { realm: 'test', path: join(folder, 'htpasswd') } },
 		}),
 	);
@@ -125,6 +138,7 @@ export async function startRegistry(folder: string): Promise<{ readonly host: st
 	await Promise.race([untilOpen(port, child), failed]);
 	return {
 		host: `127.0.0.1:${port}`,
+		ca: hasTls ? readFileSync(certificate, 'utf8') : '',
 		stop: () =>
 			new Promise((resolve) => {
 				child.once('exit', () => resolve());
