@@ -82,6 +82,8 @@ interface Records {
 }
 
 const DEFAULT_LIMITS: ImageLimits = { ...DEFAULT_UNPACK_LIMITS, maxLayerBytes: 64 * 2 ** 30, parallelLayers: 3 };
+/** Of all pulls together: each takes a processor, and memory. */
+const MAX_UNPACKERS = 4;
 const HEX = /^[a-f0-9]{12,64}$/;
 
 /**
@@ -92,6 +94,8 @@ export class ImageStore {
 	private readonly limits: ImageLimits;
 	/** What the images' blobs say, by id; they never change. */
 	private readonly details = new Map<string, { readonly sizeBytes: number; readonly config: ImageConfig }>();
+	/** Processes that unpack. */
+	private readonly unpackers = new Slots(MAX_UNPACKERS);
 	/** Pulls and the like, during which nothing may be collected. */
 	private users = 0;
 	private collecting: Promise<void> | null = null;
@@ -233,7 +237,8 @@ export class ImageStore {
 				tell('unpacking');
 				await this.snapshots.addLayer(chain[at]!, chain[at - 1] ?? null, config.diffIds[at]!, async (folder, lower) => {
 					const { maxLayerBytes: maxBytes, maxEntries } = this.limits;
-					const result = await unpackBlob(this.content.path(layer.digest), { folder, lower, maxBytes, maxEntries }, signal);
+					const blob = this.content.path(layer.digest);
+					const result = await this.unpackers.run(() => unpackBlob(blob, { folder, lower, maxBytes, maxEntries }, signal));
 					if (result.diffId !== config.diffIds[at])
 						throw new HostError(
 							`Check the layer ${layer.digest}: unpacked it has the digest ${result.diffId}, want ${config.diffIds[at]}`,
@@ -474,11 +479,11 @@ class Slots {
 
 	constructor(private free: number) {}
 
-	async run(action: () => Promise<void>): Promise<void> {
+	async run<T>(action: () => Promise<T>): Promise<T> {
 		if (this.free > 0) this.free--;
 		else await new Promise<void>((resolve) => this.waiting.push(resolve));
 		try {
-			await action();
+			return await action();
 		} finally {
 			const next = this.waiting.shift();
 			if (next === undefined) this.free++;

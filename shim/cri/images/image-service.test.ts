@@ -1,8 +1,9 @@
 // ImageService of a real server, over Debian's docker-registry and registries of the tests' own.
 
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import t from 'tap';
 import {
@@ -21,6 +22,7 @@ import type { cri as messages } from '../methods.js';
 import { IMAGE, ServeBench } from '../server/testing.js';
 import type { PullState } from './pull-report.js';
 
+const ISOPOD = resolve(import.meta.dirname, '../../../../native/build/isopod');
 const PASSWORD = `${USER.username}:${USER.password}`;
 const bench = new ServeBench();
 await bench.start();
@@ -169,4 +171,15 @@ t.test('what is wrong with a layer is told, and the server goes on', async (t) =
 	await t.rejects(pull(`${host}/escape`), { code: status.INVALID_ARGUMENT, details: /escape/ });
 	t.equal(await find(`${host}/escape`), null);
 	t.equal(await pull(`${host}/good`), good.configDigest);
+});
+
+t.test('a second server on the same folders is refused, and told whose they are', async (t) => {
+	const args = ['serve', '--listen', `unix://${bench.folder}/other.sock`, '--root', join(bench.folder, 'root')];
+	const { status: code, stderr } = spawnSync(ISOPOD, [...args, '--state', join(bench.folder, 'other')], {
+		encoding: 'utf8',
+		timeout: 20_000,
+	});
+	t.equal(code, 1);
+	t.match(stderr, new RegExp(`${bench.folder}/root.*process ${bench.pid} uses it`));
+	t.equal((await find(IMAGE))?.repoTags?.[0], IMAGE, 'the first one goes on');
 });
