@@ -11,6 +11,8 @@ import { interfaceIoctl } from './interface-ioctl.js';
  * sandbox process is the rest of it.
  */
 export class NetworkNamespace {
+	/** Settings of the namespace that the pod was made with (net.ipv4.…) and their values: the host has them, and so /proc/sys shows them. */
+	readonly sysctls = new Map<string, string>();
 	/** Every unix socket, for /proc/net/unix. */
 	readonly unixSockets = new Set<UnixSocket>();
 	/** Abstract names, unix(7), each with its socket type before it: names of different types don't meet. */

@@ -127,7 +127,10 @@ export class Containers {
 		const trees = fds.splice(0);
 		let container: Container | null = null;
 		try {
-			if (this.first === null) setBounds(config.annotations);
+			if (this.first === null) {
+				setBounds(config.annotations);
+				for (const [name, value] of Object.entries(config.linux.sysctl)) this.kernel.network.sysctls.set(name.replaceAll('/', '.'), value);
+			}
 			const filter = this.filterFor(config);
 			if (this.prepared.has(id)) throw new SetupError(`container ${JSON.stringify(id)} is there already`);
 			const pids = pidsOf === '' ? null : this.get(pidsOf);

@@ -72,6 +72,7 @@ export const CONTAINER_CASES: readonly Case[] = [
 				image: { image: TEST_IMAGE },
 			};
 			const id = await pod.start('', { ...changes, stopSignal: 23 });
+			await new Promise((then) => setTimeout(then, 300));
 			await bench.cri.call('StopContainer', { containerId: id, timeout: 20 });
 			const { exitCode, state } = await pod.status(id);
 			assert.deepEqual([state, exitCode], [EXITED, 3]);

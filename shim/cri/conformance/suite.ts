@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -42,6 +42,8 @@ export const TEST_IMAGE_CONFIG = {
 /** Its tree: busybox, and a user "app" (1000) of the groups app (1000), first (2001) and second (2002). */
 export function conformanceTree(): string {
 	const tree = mkdtempSync(join(tmpdir(), 'isopod-conformance-'));
+	// A temporary folder is its maker's alone, the root of an image is not.
+	chmodSync(tree, 0o755);
 	makeTree(tree);
 	mkdirSync(join(tree, 'etc'));
 	const write = (name: string, lines: readonly string[]): void => writeFileSync(join(tree, name), `${lines.join('\n')}\n`);
@@ -173,7 +175,7 @@ export class Pod {
 		const { logPath } = await this.status(containerId);
 		let text = '';
 		for (const line of readFileSync(logPath ?? '', 'utf8').split('\n')) {
-			const [, name, tag, rest] = /^\S+ (stdout|stderr) (F|P) (.*)$/.exec(line) ?? [];
+			const [, name, tag, rest] = /^\S+ (stdout|stderr) (F|P) ([^\n]*)$/.exec(line) ?? [];
 			if (name === stream) text += tag === 'F' ? `${rest}\n` : rest;
 		}
 		return text;

@@ -55,21 +55,46 @@ const mqueueValues = (): Values => ({
 	queues_max: bounds.posixQueues,
 });
 
-/** proc_sys_net(5), socket(7), ip(7). */
-const NET_CORE: Values = { rmem_default: 212992, rmem_max: 212992, somaxconn: 4096, wmem_default: 212992, wmem_max: 212992 };
-const NET_IPV4: Values = {
-	ip_local_port_range: '32768\t60999',
-	ip_unprivileged_port_start: 1024,
-	tcp_fin_timeout: 60,
-	tcp_keepalive_intvl: 75,
-	tcp_keepalive_probes: 9,
-	tcp_keepalive_time: 7200,
-	tcp_max_syn_backlog: 4096,
-	tcp_rmem: '4096\t131072\t6291456',
-	tcp_syncookies: 1,
-	tcp_wmem: '4096\t16384\t4194304',
+/** proc_sys_net(5), socket(7), ip(7), by their names below net. */
+const NET: Values = {
+	'core.rmem_default': 212992,
+	'core.rmem_max': 212992,
+	'core.somaxconn': 4096,
+	'core.wmem_default': 212992,
+	'core.wmem_max': 212992,
+	'ipv4.ip_local_port_range': '32768\t60999',
+	'ipv4.ip_unprivileged_port_start': 1024,
+	'ipv4.tcp_fin_timeout': 60,
+	'ipv4.tcp_keepalive_intvl': 75,
+	'ipv4.tcp_keepalive_probes': 9,
+	'ipv4.tcp_keepalive_time': 7200,
+	'ipv4.tcp_max_syn_backlog': 4096,
+	'ipv4.tcp_rmem': '4096\t131072\t6291456',
+	'ipv4.tcp_syncookies': 1,
+	'ipv4.tcp_wmem': '4096\t16384\t4194304',
+	'unix.max_dgram_qlen': 512,
 };
-const NET_UNIX: Values = { max_dgram_qlen: 512 };
+
+/** net: Linux's defaults, and what the pod was made with. */
+function netDirectory(fs: ProcFileSystem): ProcDirectory {
+	const root = new ProcDirectory(fs);
+	const folders = new Map([['', root]]);
+	const folderOf = (path: string): ProcDirectory => {
+		const known = folders.get(path);
+		if (known !== undefined) return known;
+		const dot = path.lastIndexOf('.');
+		const folder = new ProcDirectory(fs);
+		folderOf(path.slice(0, Math.max(0, dot))).add(path.slice(dot + 1), folder);
+		folders.set(path, folder);
+		return folder;
+	};
+	const given = [...fs.container.kernel.network.sysctls].map(([name, value]) => [name.replace(/^net\./, ''), value] as const);
+	for (const [name, value] of new Map<string, string | number>([...Object.entries(NET), ...given])) {
+		const dot = name.lastIndexOf('.');
+		folderOf(name.slice(0, Math.max(0, dot))).add(name.slice(dot + 1), new SysctlFile(fs, () => `${value}\n`));
+	}
+	return root;
+}
 
 /** A directory of constants. */
 function constants(fs: ProcFileSystem, values: Values): ProcDirectory {
@@ -84,9 +109,9 @@ export function sysDirectory(fs: ProcFileSystem): ProcDirectory {
 		.add('epoll', constants(fs, epollValues()))
 		.add('inotify', constants(fs, inotifyValues()))
 		.add('mqueue', constants(fs, mqueueValues()));
-	const net = new ProcDirectory(fs)
-		.add('core', constants(fs, NET_CORE))
-		.add('ipv4', constants(fs, NET_IPV4))
-		.add('unix', constants(fs, NET_UNIX));
-	return new ProcDirectory(fs).add('fs', fsDirectory).add('kernel', kernelDirectory(fs)).add('net', net).add('vm', constants(fs, VM));
+	return new ProcDirectory(fs)
+		.add('fs', fsDirectory)
+		.add('kernel', kernelDirectory(fs))
+		.add('net', netDirectory(fs))
+		.add('vm', constants(fs, VM));
 }
