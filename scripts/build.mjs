@@ -120,10 +120,16 @@ async function writeBundle(steps, { entry, name, flags }) {
 	}
 }
 
-/** What the front (native/front) needs to know to start a sandbox process without asking Node. */
+/** Above are the guest kernel's private numbers. */
+const MAX_SYSCALLS = 1024;
+
+/** What the front (native/front) needs to know to start a sandbox process without asking Node, and a machine's monitor of system calls. */
 async function writeSandboxFiles() {
 	process.env.ISOPOD_ADDON ??= join(root, addon);
 	const { sandboxFiles } = await import(join(root, 'dist/runtime/sandbox/launch.js'));
+	const { SYSCALLS } = await import(join(root, 'dist/runtime/kernel/syscalls/table.js'));
+	const numbers = Object.fromEntries(SYSCALLS.filter(({ number }) => number < MAX_SYSCALLS).map(({ name, number }) => [name, number]));
+	writeFileSync(join(root, 'dist/syscall-numbers.json'), JSON.stringify(numbers));
 	writeFileSync(join(root, 'dist/sandbox-files'), `${[realpathSync(process.execPath), ...sandboxFiles(root)].join('\n')}\n`);
 }
 

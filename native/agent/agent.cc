@@ -210,6 +210,9 @@ std::string Agent::Create(const CreateContainer& spec, uint32_t id) {
   if (!IsName(spec.container_id)) return "a container id that can be no folder's name";
   if (FindContainer(spec.container_id) != nullptr) return "there is a container with this id";
   if (spec.program.arguments.empty()) return "process args cannot be empty";
+  const Container* pids = spec.pid_container_id.empty() ? nullptr : FindContainer(spec.pid_container_id);
+  if (pids == nullptr && !spec.pid_container_id.empty())
+    return "the container whose PID namespace it joins does not exist";
   if (FindProgram(spec.program.number) != nullptr || programs_.size() >= kMaximumPrograms)
     return "no such program can be made";
   const std::string group = kCgroups + spec.container_id;
@@ -237,10 +240,12 @@ std::string Agent::Create(const CreateContainer& spec, uint32_t id) {
   Descriptor child_report;
   if (!MakeStreams(spec.program, program.get(), children, &child_report)) return undo(Failure("make streams"));
   int pidfd = -1;
-  const pid_t pid = Fork(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS, made->cgroup.get(), &pidfd);
+  const int own_pids = pids == nullptr ? CLONE_NEWPID : 0;
+  const pid_t pid = Fork(own_pids | CLONE_NEWNS | CLONE_NEWUTS, made->cgroup.get(), &pidfd);
   if (pid < 0) return undo(Failure("make process"));
   if (pid == 0) {
-    RunContainer(spec, {child_report.get(), {children[0].get(), children[1].get(), children[2].get()}});
+    RunContainer(spec, pids == nullptr ? -1 : pids->pidfd.get(),
+                 {child_report.get(), {children[0].get(), children[1].get(), children[2].get()}});
   }
   made->pidfd = Descriptor(pidfd);
   made->memory_events = Descriptor(open((group + "/memory.events").c_str(), O_RDONLY | O_CLOEXEC));
@@ -249,7 +254,8 @@ std::string Agent::Create(const CreateContainer& spec, uint32_t id) {
         loop_.Watch(made->memory_events.get(), EPOLLPRI,
                     [this, container_id = spec.container_id](uint32_t) { OnMemoryEvent(container_id); });
   }
-  program->pid = pid;
+  // With another's PID namespace it is a helper, whose child is the program.
+  (pids == nullptr ? program->pid : program->helper_pid) = pid;
   program->waiting_call = id;
   const uint32_t number = spec.program.number;
   program->report_watch = loop_.Watch(program->report.get(), EPOLLIN, [this, number](uint32_t) { OnReport(number); });
@@ -279,6 +285,7 @@ std::string Agent::ExecIn(const Exec& spec, uint32_t id) {
   }
   close(pidfd);
   program->helper_pid = pid;
+  program->is_exec = true;
   program->waiting_call = id;
   const uint32_t number = spec.program.number;
   program->report_watch = loop_.Watch(program->report.get(), EPOLLIN, [this, number](uint32_t) { OnReport(number); });
@@ -340,15 +347,19 @@ void Agent::OnReport(uint32_t number) {
       program->input.file = Descriptor(fcntl(fd, F_DUPFD_CLOEXEC, 3));
       return;
     }
-    case Report::kPid:
+    case Report::kPid: {
       program->pid = static_cast<pid_t>(strtol(body.c_str(), nullptr, 10));
+      Container* container = FindContainer(program->container_id);
+      if (container != nullptr && container->number == number)
+        container->pidfd = Descriptor(static_cast<int>(syscall(SYS_pidfd_open, program->pid, 0)));
       return;
+    }
     case Report::kReady: {
       program->is_ready = true;
       for (int i = 0; i < 2; i++) ArmOutput(program, i);
       WriteInput(number);
       // An exec goes on by itself.
-      if (program->helper_pid != 0) {
+      if (program->is_exec) {
         const char word = 1;
         if (send(program->report.get(), &word, 1, MSG_NOSIGNAL) != 1) FailBirth(number, "the new process ended early");
         return;
@@ -497,7 +508,7 @@ void Agent::TellEnd(RunningProgram* program) {
     if (output.file.is_open() && output.left > 0) return;
   }
   // The last words on a terminal come some time after its last user has closed it.
-  if (program->has_terminal && program->helper_pid == 0 && program->outputs[0].file.is_open()) return;
+  if (program->has_terminal && !program->is_exec && program->outputs[0].file.is_open()) return;
   program->is_exit_sent = true;
   // Whoever hears of its end knows whether it was killed for want of memory.
   for (const auto& [id, container] : containers_) {

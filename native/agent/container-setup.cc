@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
@@ -110,6 +112,9 @@ class Setup {
       // Without /proc there is nowhere to say it.
       if (error != 0 && error != ENOENT) Fail(std::string("process.oomScoreAdj: ") + strerror(error));
     }
+    MakeFolder(program.cwd);
+    // Without no_new_privs it takes a capability that the program may not have.
+    if (!program.no_new_privileges) InstallFilter(program);
     BecomeUser(program);
     umask(program.umask);
     if (chdir(program.cwd.c_str()) != 0) Fail("process.cwd: \"" + program.cwd + "\": " + strerror(errno));
@@ -123,6 +128,7 @@ class Setup {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
+    if (program.no_new_privileges) InstallFilter(program);
     execve(file.c_str(), arguments.data(), environment.data());
     Fail("exec: \"" + program.arguments[0] + "\": " + strerror(errno));
   }
@@ -248,6 +254,22 @@ class Setup {
     if (program.no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) FailErrno("set no_new_privs");
   }
 
+  // A working folder that is missing is made, as runc does; where it can't be, entering it tells why.
+  static void MakeFolder(const std::string& path) {
+    for (size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1))
+      mkdir(path.substr(0, at).c_str(), 0755);
+    mkdir(path.c_str(), 0755);
+  }
+
+  void InstallFilter(const Program& program) const {
+    if (program.filter.empty()) return;
+    std::vector<sock_filter> instructions(program.filter.size() / sizeof(sock_filter));
+    memcpy(instructions.data(), program.filter.data(), instructions.size() * sizeof(sock_filter));
+    const sock_fprog whole = {static_cast<unsigned short>(instructions.size()), instructions.data()};
+    if (instructions.size() > BPF_MAXINSNS || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &whole) != 0)
+      FailErrno("linux.seccomp: install the filter");
+  }
+
   // Where the program's file is, with runc's words for where it isn't.
   std::string FindProgram(const Program& program) const {
     const std::string& name = program.arguments[0];
@@ -309,8 +331,21 @@ int SendReport(int fd, Report kind, const std::string& text, int attached_fd) {
   return sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? errno : 0;
 }
 
-void RunContainer(const CreateContainer& spec, const Birth& birth) {
+// A PID namespace that was joined takes children alone; that of this helper is the agent's to wait for.
+static void ContinueAsChild(const Setup& setup, const Birth& birth) {
+  const pid_t pid = static_cast<pid_t>(syscall(SYS_clone, CLONE_PARENT | SIGCHLD, nullptr, nullptr, nullptr, 0));
+  if (pid < 0) setup.FailErrno("make process");
+  if (pid == 0) return;
+  SendReport(birth.report_fd, Report::kPid, std::to_string(pid));
+  _exit(0);
+}
+
+void RunContainer(const CreateContainer& spec, int pids_fd, const Birth& birth) {
   Setup setup(birth);
+  if (pids_fd >= 0) {
+    if (setns(pids_fd, CLONE_NEWPID) != 0) setup.FailErrno("join the PID namespace");
+    ContinueAsChild(setup, birth);
+  }
   if (unshare(CLONE_NEWCGROUP) != 0) setup.FailErrno("make cgroup namespace");
   if (sethostname(spec.hostname.data(), spec.hostname.size()) != 0) setup.FailErrno("set host name");
   if (setdomainname(spec.domainname.data(), spec.domainname.size()) != 0) setup.FailErrno("set domain name");
@@ -324,13 +359,7 @@ void RunExec(const Program& program, int pidfd, const Birth& birth) {
   if (setns(pidfd, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWCGROUP) != 0)
     setup.FailErrno("join the container");
   if (chdir("/") != 0) setup.FailErrno("enter the root");
-  // The PID namespace takes children alone; that of this helper is the agent's to wait for.
-  const pid_t pid = static_cast<pid_t>(syscall(SYS_clone, CLONE_PARENT | SIGCHLD, nullptr, nullptr, nullptr, 0));
-  if (pid < 0) setup.FailErrno("make process");
-  if (pid > 0) {
-    SendReport(birth.report_fd, Report::kPid, std::to_string(pid));
-    _exit(0);
-  }
+  ContinueAsChild(setup, birth);
   setup.TakeStreams(program, false);
   setup.Execute(program);
 }

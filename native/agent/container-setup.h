@@ -29,7 +29,7 @@ int SendReport(int fd, Report kind, const std::string& text, int attached_fd = -
 
 // Becomes the container's first program, in new namespaces (pid, mount, UTS) and the container's control group. Never
 // returns.
-[[noreturn]] void RunContainer(const CreateContainer& spec, const Birth& birth);
+[[noreturn]] void RunContainer(const CreateContainer& spec, int pids_fd, const Birth& birth);
 // Joins the container whose first process is `pidfd`, makes the program's process there as a child of the agent, and
 // ends. Never returns.
 [[noreturn]] void RunExec(const Program& program, int pidfd, const Birth& birth);

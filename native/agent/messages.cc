@@ -209,6 +209,9 @@ static bool Parse(std::string_view bytes, Program* to) {
       case 23:
         to->has_stderr = reader.Boolean();
         break;
+      case 24:
+        to->filter = reader.String();
+        break;
       default:
         break;
     }
@@ -272,6 +275,9 @@ static bool Parse(std::string_view bytes, CreateContainer* to) {
         break;
       case 11:
         to->domainname = reader.String();
+        break;
+      case 12:
+        to->pid_container_id = reader.String();
         break;
       default:
         break;

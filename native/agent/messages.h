@@ -102,6 +102,7 @@ struct Program {
   bool has_stdin = false;
   bool has_stdout = false;
   bool has_stderr = false;
+  std::string filter;
 };
 
 struct Setting {
@@ -126,6 +127,7 @@ struct CreateContainer {
   std::vector<Device> devices;
   Limits limits;
   std::string domainname;
+  std::string pid_container_id;
 };
 
 struct Exec {

@@ -35,6 +35,8 @@ struct RunningProgram {
   pid_t pid = 0;
   // Of the helper that makes an exec's process; 0 for a container's first one.
   pid_t helper_pid = 0;
+  // Not a container's first program.
+  bool is_exec = false;
   // Where a process that was not executed yet reports.
   Descriptor report;
   uint64_t report_watch = 0;

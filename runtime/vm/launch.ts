@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { HostError } from '../host-error.js';
 import { native } from '../native.js';
-import { type Config, ConfigError } from '../oci/config.js';
+import type { Config } from '../oci/config.js';
 import { inNetworkNamespace } from '../oci/network-namespace.js';
 import { processStart } from '../oci/state.js';
 import { type Launched, packageRoot } from '../sandbox/launch.js';
@@ -32,7 +32,6 @@ export interface LaunchedMachine extends Launched {
  * virtiofs daemon say goes to `logPath`. Throws HostError with what failed; nothing is left then.
  */
 export async function launchMachine(socketPath: string, logPath: string, idSlot: number, config: Config): Promise<LaunchedMachine> {
-	refuseUnsupported(config);
 	const { memoryLimitBytes } = config.linux.resources;
 	const isLimited = memoryLimitBytes !== null && Number.isFinite(memoryLimitBytes) && memoryLimitBytes > 0;
 	const image = guestImage();
@@ -77,11 +76,6 @@ export async function launchMachine(socketPath: string, logPath: string, idSlot:
 		for (const fd of [logFd, listenFd]) if (fd >= 0) native.close(fd);
 		for (const fd of tapFds) native.close(fd);
 	}
-}
-
-/** What would be left out in silence: machines have no system-call profile. */
-function refuseUnsupported({ linux: { seccomp } }: Config): void {
-	if (seccomp !== null) throw new ConfigError('linux.seccomp', 'is not honoured in a virtual machine by this version');
 }
 
 const NO_NETWORK: Taps = { network: { interfaces: [], routes: [], neighbors: [] }, fds: [] };

@@ -72,7 +72,8 @@ function callWords(call: Syscall, action: ProfileAction, conditions: readonly Co
 	];
 }
 
-function actionWord(action: Exclude<ProfileAction, { kind: 'allow' }>): number {
+/** What a filter does for an action of a profile but "allow". */
+export function actionWord(action: Exclude<ProfileAction, { kind: 'allow' }>): number {
 	switch (action.kind) {
 		case 'errno':
 			return errnoAction(action.errno);

@@ -8,6 +8,7 @@ import type { HostLoop } from './host-loop.js';
 import type { Machine } from './machine.js';
 import { Program, type ProgramEnd } from './program.js';
 import { containerSpec, limitSettings, programSpec, treeName } from './program-spec.js';
+import { seccompFilter } from './seccomp-filter.js';
 
 const SIGKILL = 9;
 const STREAMS = 3;
@@ -25,6 +26,8 @@ interface VmContainer {
 	readonly exitFd: number;
 	/** Readers of its output, so that what it wrote waits for a front end that comes back. Owned. */
 	readonly keptFds: readonly number[];
+	/** Of its programs: seccomp(2). */
+	readonly filter: Uint8Array;
 	readonly execs: Map<string, Program>;
 	status: number;
 	/** How often one of its processes was killed for want of memory. */
@@ -59,7 +62,7 @@ export class VmContainers {
 	}
 
 	/** Takes the descriptors over: the root tree, one tree per bind mount, stdin, stdout, stderr, the file for its end, and those that are only kept. */
-	async create(id: string, config: Config, fds: readonly number[]): Promise<void> {
+	async create(id: string, config: Config, pidsOf: string, fds: readonly number[]): Promise<void> {
 		if (this.containers.has(id)) throw new Error(`there is a container ${JSON.stringify(id)} in this sandbox`);
 		const binds = config.mounts.flatMap(({ type }, i) => (type === 'bind' ? [i] : []));
 		const names = [treeName(id, 'root'), ...binds.map((i) => treeName(id, i))];
@@ -74,13 +77,14 @@ export class VmContainers {
 				this.machine.attach(trees[i]!, name);
 				attached.push(name);
 			}
-			const spec = programSpec(program.number, sized(config.process, stdio[1]!), [true, true, true]);
+			const filter = seccompFilter(config.linux.seccomp);
+			const spec = programSpec(program.number, sized(config.process, stdio[1]!), [true, true, true], filter);
 			const { hostname, domainname } = config.linux.joined.uts === undefined ? config : this.names;
 			if (this.containers.size === 0) this.names = { hostname, domainname };
-			await this.machine.agent.call({ create: { ...containerSpec(config, id, spec), hostname, domainname } });
+			await this.machine.agent.call({ create: { ...containerSpec(config, id, spec), hostname, domainname, pidContainerId: pidsOf } });
 			// Its mount points are made.
 			if (config.root.readonly) this.machine.seal(treeName(id, 'root'));
-			this.containers.set(id, { id, program, trees: names, exitFd, keptFds, execs: new Map(), status: CREATED, oomKills: 0 });
+			this.containers.set(id, { id, program, trees: names, exitFd, keptFds, filter, execs: new Map(), status: CREATED, oomKills: 0 });
 			program.begin();
 		} catch (error) {
 			program.abandon();
@@ -114,7 +118,7 @@ export class VmContainers {
 		container.execs.set(execId, program);
 		try {
 			await this.machine.agent.call({
-				exec: { containerId: id, program: programSpec(program.number, sized(config, stdio[1]!), [true, true, true]) },
+				exec: { containerId: id, program: programSpec(program.number, sized(config, stdio[1]!), [true, true, true], container.filter) },
 			});
 			program.begin();
 			return execId;

@@ -91,7 +91,8 @@ export class VmControlServer {
 	): Promise<isopod.sandbox.IResponse | null> {
 		const { containers } = this;
 		if (request.create) {
-			await containers.create(request.create.containerId!, parseConfig(JSON.parse(request.create.config!)), fds);
+			const { containerId, config, pidContainerId } = request.create;
+			await containers.create(containerId!, parseConfig(JSON.parse(config!)), pidContainerId ?? '', fds);
 			return {};
 		}
 		if (request.exec) {

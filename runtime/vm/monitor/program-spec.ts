@@ -6,8 +6,13 @@ import type { Resources } from '../../oci/resources.js';
 
 const CAPABILITIES = [...CAP_NAMES];
 
-/** A container's or an exec's program, as the agent is told. `streams`: which of stdin, stdout and stderr are there. */
-export function programSpec(number: number, process: ProcessConfig, streams: readonly boolean[]): isopod.agent.IProgram {
+/** A container's or an exec's program, as the agent is told. `streams`: which of stdin, stdout and stderr are there; `filter`: its seccomp filter, empty for none. */
+export function programSpec(
+	number: number,
+	process: ProcessConfig,
+	streams: readonly boolean[],
+	filter: Uint8Array,
+): isopod.agent.IProgram {
 	const { user, capabilities } = process;
 	const set = (names: readonly string[]): number => capabilityMask(names);
 	return {
@@ -34,6 +39,7 @@ export function programSpec(number: number, process: ProcessConfig, streams: rea
 		hasStdin: streams[0] ?? false,
 		hasStdout: streams[1] ?? false,
 		hasStderr: streams[2] ?? false,
+		filter,
 	};
 }
 

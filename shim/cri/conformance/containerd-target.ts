@@ -3,13 +3,14 @@ import { Containerd } from '../../containerd/testing.js';
 import { logsOf } from '../../containerd/testing-pod.js';
 import { conformanceTree, removeTree, type Target, TEST_IMAGE, TEST_IMAGE_CONFIG } from './suite.js';
 
-/** Debian's containerd 1.6, of cri-api v0.25, with a handler. */
-export async function containerdTarget(handler: string, lacks: Target['lacks']): Promise<Target> {
+/** Debian's containerd 1.6, of cri-api v0.25, with a handler; `has` is what others of its handlers lack. */
+export async function containerdTarget(handler: string, lacks: Target['lacks'], has: readonly string[] = []): Promise<Target> {
 	const containerd = new Containerd();
 	await containerd.start();
 	const tree = conformanceTree();
 	containerd.importImage(tree, TEST_IMAGE, TEST_IMAGE_CONFIG);
 	removeTree(tree);
+	const all = Object.fromEntries(Object.entries({ ...OF_CONTAINERD, ...lacks }).filter(([name]) => !has.includes(name)));
 	const logs = logsOf(containerd);
 	mkdirSync(logs, { recursive: true });
 	return {
@@ -17,7 +18,7 @@ export async function containerdTarget(handler: string, lacks: Target['lacks']):
 		cri: containerd.cri,
 		handler,
 		logs,
-		lacks: { ...OF_CONTAINERD, ...lacks },
+		lacks: all,
 		stop: () => containerd.stop(),
 	};
 }

@@ -15,4 +15,6 @@ export async function serveTarget(handler: string, lacks: Target['lacks']): Prom
 export const OF_SANDBOXES: Target['lacks'] = {
 	'a privileged container': 'it would have to have the host; refused by name',
 	"the host's network namespace": 'it would leave the sandbox; refused by name',
+	'a user namespace maps ids to others of the host':
+		'every sandbox has host ids of its own, whatever the pod asks for; inside there are all ids, as on a machine',
 };

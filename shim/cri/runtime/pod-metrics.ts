@@ -119,23 +119,25 @@ export function metricDescriptors(): runtime.v1.MetricDescriptor.$Properties[] {
 }
 
 /** The metrics of a pod, and of its containers that run. */
-export function podMetrics(pod: Pod): PodMetrics {
+export async function podMetrics(pod: Pod): Promise<PodMetrics> {
 	if (!pod.isReady) return { podSandboxId: pod.id };
 	const subject = {
-		...{ usage: podUsage(pod), startedAtNs: pod.record.createdAt, oomKills: 0 },
+		...{ usage: await podUsage(pod), startedAtNs: pod.record.createdAt, oomKills: 0 },
 		devices: devicesOf(pod.sandbox?.pid ?? 0),
 	};
 	return {
 		podSandboxId: pod.id,
 		metrics: metricsOf(subject, ['POD', pod.id, '', ''], pod, () => true),
-		containerMetrics: runningOf(pod).map((container) => ({ containerId: container.id, metrics: containerMetrics(container) })),
+		containerMetrics: await Promise.all(
+			runningOf(pod).map(async (container) => ({ containerId: container.id, metrics: await containerMetrics(container) })),
+		),
 	};
 }
 
-function containerMetrics(container: Container): Metric[] {
+async function containerMetrics(container: Container): Promise<Metric[]> {
 	const { id, pod, config, record } = container;
 	const subject = {
-		...{ usage: containerUsage(container), startedAtNs: record.startedAt, devices: [] },
+		...{ usage: await containerUsage(container), startedAtNs: record.startedAt, devices: [] },
 		oomKills: pod.sandbox?.oomKills(id) ?? 0,
 	};
 	const { name = '' } = config.metadata ?? {};

@@ -7,7 +7,7 @@ import type { Container } from './container.js';
 import { DiskUsage } from './disk-usage.js';
 import { groupOf } from './oci-spec.js';
 import type { Pod } from './pod.js';
-import { CpuRates, type DeviceUsage, devicesOf, readPressure, sumOf, type Usage, usageOf } from './usage.js';
+import { CpuRates, type DeviceUsage, devicesOf, NO_PRESSURE, readPressure, sumOf, type Usage, usageOf } from './usage.js';
 
 type ContainerStats = runtime.v1.ContainerStats.$Properties;
 type PodStats = runtime.v1.PodSandboxStats.$Properties;
@@ -34,7 +34,7 @@ export class ResourceStats {
 		const attributes = { id, metadata, labels, annotations };
 		const layer = await this.layer(id);
 		if (container.record.state !== 'running') return { attributes, ...layer };
-		const usage = containerUsage(container);
+		const usage = await containerUsage(container);
 		return { attributes, ...this.describe(container, usage), ...layer, ...swapOf(usage), ...ioOf(usage) };
 	}
 
@@ -44,7 +44,7 @@ export class ResourceStats {
 		const attributes = { id: pod.id, metadata, labels, annotations };
 		if (!pod.isReady) return { attributes };
 		const running = runningOf(pod);
-		const usage = podUsage(pod);
+		const usage = await podUsage(pod);
 		const devices = devicesOf(pod.sandbox?.pid ?? 0);
 		const timestamp = usage.atNs;
 		const main = devices.find(({ name }) => name === DEFAULT_DEVICE);
@@ -108,8 +108,9 @@ export function runningOf(pod: Pod): Container[] {
 	return [...pod.containers.values()].filter(({ record }) => record.state === 'running');
 }
 
-/** What the control group of a container says. */
-export function containerUsage({ id, pod }: Container): Usage {
+/** What the control group of a container says: the host's, or that of its machine's kernel. */
+export async function containerUsage({ id, pod }: Container): Promise<Usage> {
+	if (pod.record.handler === 'isopod-vm' && pod.sandbox !== null) return usageOf(await pod.sandbox.stats(id), NO_PRESSURE);
 	return groupUsage(groupOf(pod.config, id));
 }
 
@@ -117,11 +118,11 @@ export function containerUsage({ id, pod }: Container): Usage {
  * A pod that has a control group for all that it has (kubelet gives each pod one) is that; else it is the sum of its containers and its sandbox process, which doesn't know what those used
  * that are gone.
  */
-export function podUsage(pod: Pod): Usage {
+export async function podUsage(pod: Pod): Promise<Usage> {
 	const parent = pod.config.linux?.cgroupParent;
 	if (parent) return groupUsage(parent);
 	const own = groupOf(pod.config, pod.id);
-	return sumOf([groupUsage(own), groupUsage(groupAt(own).sandboxPath), ...runningOf(pod).map(containerUsage)]);
+	return sumOf([groupUsage(own), groupUsage(groupAt(own).sandboxPath), ...(await Promise.all(runningOf(pod).map(containerUsage)))]);
 }
 
 function groupUsage(path: string): Usage {

@@ -30,8 +30,8 @@ export function statsMethods(pods: Pods, stats: ResourceStats): Methods<'Runtime
 		);
 		return Promise.all(chosen.map((pod) => stats.pod(pod)));
 	};
-	const listMetrics = (): runtime.v1.PodSandboxMetrics.$Properties[] =>
-		[...pods.allPods()].filter((pod) => pod.isReady).map((pod) => podMetrics(pod));
+	const listMetrics = (): Promise<runtime.v1.PodSandboxMetrics.$Properties[]> =>
+		Promise.all([...pods.allPods()].filter((pod) => pod.isReady).map((pod) => podMetrics(pod)));
 	return {
 		ContainerStats: async ({ containerId }) => ({ stats: await stats.container(pods.container(containerId)) }),
 		ListContainerStats: async ({ filter }) => ({ stats: await listContainers(filter) }),
@@ -42,7 +42,7 @@ export function statsMethods(pods: Pods, stats: ResourceStats): Methods<'Runtime
 		},
 		ListPodSandboxStats: async ({ filter }) => ({ stats: await listPods(filter) }),
 		ListMetricDescriptors: () => ({ descriptors: metricDescriptors() }),
-		ListPodSandboxMetrics: () => ({ podMetrics: listMetrics() }),
+		ListPodSandboxMetrics: async () => ({ podMetrics: await listMetrics() }),
 
 		async *StreamContainerStats({ filter }) {
 			yield* pages(await listContainers(filter), (containerStats) => ({ containerStats }));
@@ -50,6 +50,8 @@ export function statsMethods(pods: Pods, stats: ResourceStats): Methods<'Runtime
 		async *StreamPodSandboxStats({ filter }) {
 			yield* pages(await listPods(filter), (podSandboxStats) => ({ podSandboxStats }));
 		},
-		StreamPodSandboxMetrics: () => pages(listMetrics(), (podSandboxMetrics) => ({ podSandboxMetrics })),
+		async *StreamPodSandboxMetrics() {
+			yield* pages(await listMetrics(), (podSandboxMetrics) => ({ podSandboxMetrics }));
+		},
 	};
 }
