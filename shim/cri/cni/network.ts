@@ -124,6 +124,8 @@ export class Cni {
 	async del(podId: string, interfaceName = 'eth0', hasNamespace = true): Promise<void> {
 		const record = await this.load(podId, interfaceName);
 		if (record !== null) await this.undo(hasNamespace ? record : { ...record, pod: { ...record.pod, netns: '' } });
+		// A server was killed while it wrote it down.
+		await rm(`${this.file(podId, interfaceName)}.new`, { force: true });
 	}
 
 	/** What is attached, or is half so: for a server that starts again. */

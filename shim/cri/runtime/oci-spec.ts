@@ -268,10 +268,16 @@ function mountOf({ containerPath, hostPath, readonly, recursiveReadOnly, propaga
 	};
 }
 
-function namespacesOf({ pid: mode }: NamespaceOption, { pid, netns }: PodPlace, targetPid: number): object[] {
+/** POD is CRI's zero, which kubelet doesn't send unless the pod shares its processes; containers have their own by CONTAINER. */
+export function sharesPids({ linux }: PodConfig): boolean {
+	return (linux?.securityContext?.namespaceOptions?.pid ?? cri.NamespaceMode.POD) === cri.NamespaceMode.POD;
+}
+
+function namespacesOf({ pid: mode }: NamespaceOption, { pid, netns, config }: PodPlace, targetPid: number): object[] {
 	const of = (type: string): string => `/proc/${pid}/ns/${type}`;
 	const { POD, TARGET } = cri.NamespaceMode;
-	const path = (mode ?? POD) === POD ? of('pid') : mode === TARGET ? `/proc/${targetPid}/ns/pid` : '';
+	// A pod that doesn't share its processes has no PID namespace to join.
+	const path = (mode ?? POD) === POD ? (sharesPids(config) ? of('pid') : '') : mode === TARGET ? `/proc/${targetPid}/ns/pid` : '';
 	return [
 		{ type: 'network', path: netns },
 		{ type: 'ipc', path: of('ipc') },

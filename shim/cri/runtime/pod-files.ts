@@ -5,8 +5,6 @@ import { HostError } from '../../../runtime/host-error.js';
 import { native } from '../../../runtime/native.js';
 
 const MS_NOSUID_NODEV_NOEXEC = 2 | 4 | 8;
-const MNT_DETACH = 2;
-const UMOUNT_NOFOLLOW = 8;
 /** resolv.conf(5): how many a resolver reads. */
 const MAX_SEARCHES = 32;
 
@@ -19,11 +17,6 @@ export function makePodFiles(folder: string, hostname: string, ips: readonly str
 	write('resolv.conf', dns === null ? hostResolvConf() : resolvConf(dns));
 	const error = native.mount('shm', join(folder, 'shm'), 'tmpfs', MS_NOSUID_NODEV_NOEXEC, 'mode=1777,size=65536k', 0);
 	if (error < 0) throw HostError.errno(`Mount the shared memory of the pod on ${folder}/shm`, -error);
-}
-
-/** Takes them away but for the folder itself. */
-export function removePodFiles(folder: string): void {
-	while (native.umount(join(folder, 'shm'), MNT_DETACH | UMOUNT_NOFOLLOW) >= 0);
 }
 
 /** kubelet mounts a file of its own for containers; others have this one. */

@@ -21,10 +21,11 @@ import { CriError, invalid, notFound } from '../server/cri-error.js';
 import { Container } from './container.js';
 import { ContainerEvents } from './container-events.js';
 import { ContainerIo, type ContainerIoOptions } from './container-io.js';
-import { checkContainer, checkPod, containerSpec, ociResources, type PodPlace, podSpec } from './oci-spec.js';
+import { checkContainer, checkPod, containerSpec, ociResources, type PodPlace, podSpec, sharesPids } from './oci-spec.js';
 import { Pod } from './pod.js';
-import { makePodFiles, removePodFiles } from './pod-files.js';
+import { makePodFiles } from './pod-files.js';
 import { type ContainerRecord, type PodRecord, Records } from './records.js';
+import { unmountAll } from './unmount.js';
 import { findUser, type User } from './users.js';
 
 type PodConfig = InstanceType<typeof cri.PodSandboxConfig>;
@@ -233,13 +234,14 @@ export class Pods {
 	/** Ends a pod's sandbox and takes away what it has of the host; it may have none of it. */
 	private async release(pod: Pod): Promise<void> {
 		const { cni, namespaces } = this.network;
-		const sandbox = pod.sandbox ?? (existsSync(this.store.folder(pod.id)) ? await this.openSandbox(pod) : null);
+		const sandbox = pod.sandbox ?? (await this.leftSandbox(pod));
 		pod.sandbox = null;
 		await sandbox?.shutdown();
 		await cni.del(pod.id, 'eth0', existsSync(namespaces.path(pod.id)));
 		await namespaces.remove(pod.id);
-		removePodFiles(this.placeOf(pod).files);
-		rmSync(this.placeOf(pod).files, { recursive: true, force: true });
+		const { files } = this.placeOf(pod);
+		unmountAll(files);
+		rmSync(files, { recursive: true, force: true });
 	}
 
 	private async forget(pod: Pod): Promise<void> {
@@ -248,6 +250,19 @@ export class Pods {
 
 	private async openSandbox(pod: Pod): Promise<NonNullable<Pod['sandbox']>> {
 		return findHandler(pod.record.handler).open(this.store, pod.id);
+	}
+
+	/** The sandbox of a pod that another server made; null when there is none. */
+	private async leftSandbox(pod: Pod): Promise<Pod['sandbox']> {
+		if (pod.id === '' || !existsSync(this.store.folder(pod.id))) return null;
+		try {
+			return await this.openSandbox(pod);
+		} catch (error) {
+			// A record is written before there is anything else: without one there is nothing.
+			this.options.log('warn', `Open the sandbox of the pod ${pod.id}: ${messageOf(error)}`);
+			this.store.remove(pod.id);
+			return null;
+		}
 	}
 
 	/** A pod that runs is one of ours from now on. */
@@ -461,11 +476,12 @@ export class Pods {
 		await container.io?.close();
 		container.io = null;
 		if (existsSync(this.store.folder(id))) {
-			const sandbox = pod.sandbox ?? (await this.openSandbox(pod).catch(() => null));
+			const sandbox = pod.sandbox ?? (await this.leftSandbox(pod));
 			if (sandbox === null) this.store.remove(id);
 			else await sandbox.delete(id);
 		}
 		await this.images.snapshots.remove(id);
+		unmountAll(this.bundleOf(id));
 		rmSync(this.bundleOf(id), { recursive: true, force: true });
 		await this.containerRecords.remove(id);
 	}
@@ -508,27 +524,53 @@ export class Pods {
 	private async recover(): Promise<void> {
 		const pods = await this.podRecords.load();
 		const containers = await this.containerRecords.load();
-		for (const record of pods.records) await this.recoverPod(new Pod(record));
-		for (const record of containers.records) {
-			const pod = this.pods.get(record.podId);
-			const container = new Container(pod ?? new Pod({ ...ORPHANED, id: record.podId }), record);
-			if (pod === undefined || record.state === 'making') await this.clear(container);
-			else await this.recoverContainer(pod, container);
-		}
+		for (const { id, why } of [...pods.broken, ...containers.broken])
+			this.options.log('error', `${why}; what there is of ${id} is taken away`);
+		for (const { id } of pods.broken) await this.undo(new Pod({ ...ORPHANED, id }));
+		// One that can't be taken up again, or away, must not keep all the others from it.
+		const attempt = async (id: string, action: () => Promise<void>): Promise<void> => {
+			try {
+				await action();
+			} catch (error) {
+				this.options.log('error', `Take up ${id} again: ${messageOf(error)}`);
+			}
+		};
+		for (const record of pods.records) await attempt(record.id, () => this.recoverPod(new Pod(record)));
+		for (const record of containers.records)
+			await attempt(record.id, async () => {
+				const pod = this.pods.get(record.podId);
+				const container = new Container(pod ?? new Pod({ ...ORPHANED, id: record.podId }), record);
+				if (pod === undefined || record.state === 'making') await this.clear(container);
+				else await this.recoverContainer(pod, container);
+			});
+		for (const { id } of containers.broken)
+			await attempt(id, async () => {
+				const podId = this.podOf(id);
+				await this.clear(new Container(this.pods.get(podId) ?? new Pod({ ...ORPHANED, id: podId }), { ...UNREADABLE, id, podId }));
+			});
 		for (const id of pods.remnants) await this.podRecords.remove(id);
 		for (const id of containers.remnants) await this.containerRecords.remove(id);
 		const living = new Set(containers.records.map(({ id }) => id));
 		for (const { key } of this.images.snapshots.list()) if (!living.has(key)) await this.images.snapshots.remove(key);
 	}
 
+	/** The pod that a container was made in, by the sandbox's own records; '' when they don't say. */
+	private podOf(containerId: string): string {
+		try {
+			return this.store.load(containerId).sandboxId;
+		} catch {
+			return '';
+		}
+	}
+
 	private async recoverPod(pod: Pod): Promise<void> {
-		const { record, id } = pod;
+		const { record } = pod;
 		if (record.state === 'making') {
 			await this.undo(pod);
 			return;
 		}
 		this.names.add(podName(pod.config));
-		if (record.state === 'ready' && existsSync(this.store.folder(id))) pod.sandbox = await this.openSandbox(pod);
+		if (record.state === 'ready') pod.sandbox = await this.leftSandbox(pod);
 		this.adopt(pod);
 		// It was being stopped, or the host was started anew.
 		if (pod.sandbox === null) {
@@ -602,6 +644,12 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 /** The pod of a container whose pod has no record. */
 const ORPHANED: Omit<PodRecord, 'id'> = { config: '', handler: 'isopod', createdAt: 0, state: 'stopped', ips: [] };
 
+/** A container whose record can't be read: enough to take it away. */
+const UNREADABLE: Omit<ContainerRecord, 'id' | 'podId'> = {
+	...{ config: '', imageRef: '', imageId: '', createdAt: 0, startedAt: 0, finishedAt: 0, stopSignal: 0 },
+	...{ user: { uid: 0, gid: 0, groups: [] }, state: 'making', exitCode: 0, reason: '', message: '', resources: '' },
+};
+
 function find<T>(all: ReadonlyMap<string, T>, id: string): T | null {
 	const exact = all.get(id);
 	if (exact !== undefined || id === '') return exact ?? null;
@@ -621,11 +669,6 @@ function podName({ metadata }: PodConfig): string {
 
 function containerName(pod: Pod, { metadata }: ContainerConfig): string {
 	return `${pod.id} ${metadata?.name} (attempt ${metadata?.attempt ?? 0})`;
-}
-
-/** POD is CRI's zero, which kubelet doesn't send unless the pod shares its processes; containers have their own by CONTAINER. */
-function sharesPids({ linux }: PodConfig): boolean {
-	return (linux?.securityContext?.namespaceOptions?.pid ?? cri.NamespaceMode.POD) === cri.NamespaceMode.POD;
 }
 
 /** What of a pod its network's plugins are told, if they ask for it. */

@@ -50,21 +50,31 @@ export class Records<T extends { readonly id: string }> {
 		return join(this.root, id);
 	}
 
-	/** All records. A folder without one is what is left of a record that was never whole, or is being removed. */
-	async load(): Promise<{ readonly records: T[]; readonly remnants: string[] }> {
+	/**
+	 * All records. A folder without one is what is left of a record that was never whole, or is being removed: a remnant. One that can't be read (a disk's mistake:
+	 * they are written whole) is broken.
+	 */
+	async load(): Promise<{
+		readonly records: T[];
+		readonly remnants: string[];
+		readonly broken: { readonly id: string; readonly why: string }[];
+	}> {
 		await mkdir(this.root, { recursive: true, mode: 0o711 });
 		const records: T[] = [];
 		const remnants: string[] = [];
+		const broken: { id: string; why: string }[] = [];
 		for (const id of await readdir(this.root)) {
 			const file = join(this.folder(id), RECORD);
 			try {
-				records.push(JSON.parse(await readFile(file, 'utf8')) as T);
+				const record = JSON.parse(await readFile(file, 'utf8')) as T;
+				if (record.id !== id) throw new Error(`it is of ${record.id}`);
+				records.push(record);
 			} catch (error) {
-				if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw HostError.from(`Read the record ${file}`, error);
-				remnants.push(id);
+				if ((error as NodeJS.ErrnoException).code === 'ENOENT') remnants.push(id);
+				else broken.push({ id, why: HostError.from(`Read the record ${file}`, error).message });
 			}
 		}
-		return { records, remnants };
+		return { records, remnants, broken };
 	}
 
 	async save(record: T): Promise<void> {

@@ -1,5 +1,16 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { createReadStream, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+	createReadStream,
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	openSync,
+	readdirSync,
+	readFileSync,
+	readlinkSync,
+	rmSync,
+	writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ImageStore } from '../../image/image-store.js';
@@ -128,6 +139,20 @@ export class ServeBench {
 			...names(join(this.state, 'sandboxes/.ids')),
 			...mounts,
 		];
+	}
+
+	/** Sandbox processes that write to logs of this bench, by their pids. */
+	get processes(): number[] {
+		return readdirSync('/proc')
+			.filter((name) => /^\d+$/.test(name))
+			.map(Number)
+			.filter((pid) => {
+				try {
+					return readlinkSync(`/proc/${pid}/fd/2`).startsWith(join(this.state, 'sandboxes'));
+				} catch {
+					return false;
+				}
+			});
 	}
 
 	/** Ends all pods, then the server, and removes everything. */
