@@ -69,6 +69,11 @@ export class StateStore {
 			throw new Error(`invalid container ID format: ${JSON.stringify(id)}: want letters, digits, "_", "+", "-" and "."`);
 		return join(this.root, id);
 	}
+	/** Is there a record? A folder may be there without one: its making or its removal was interrupted. */
+	has(id: string): boolean {
+		return existsSync(join(this.folder(id), STATE));
+	}
+
 	/** Where the sandbox process writes how the container ended. */
 	exitFile(id: string): string {
 		return join(this.folder(id), 'exit.json');
@@ -105,7 +110,7 @@ export class StateStore {
 	}
 
 	save(record: ContainerRecord): void {
-		const file = join(this.folder(record.id), 'state.json');
+		const file = join(this.folder(record.id), STATE);
 		writeFileSync(`${file}.new`, `${JSON.stringify(record, null, '\t')}\n`, { mode: 0o600, flush: true });
 		renameSync(`${file}.new`, file);
 	}
@@ -114,7 +119,7 @@ export class StateStore {
 	load(id: string): ContainerRecord {
 		let text: string;
 		try {
-			text = readFileSync(join(this.folder(id), 'state.json'), 'utf8');
+			text = readFileSync(join(this.folder(id), STATE), 'utf8');
 		} catch (error) {
 			if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new Error(`container does not exist: ${id}`);
 			throw error;
@@ -254,6 +259,7 @@ function makeFolder(path: string): void {
 }
 
 export const SLOTS = '.ids';
+const STATE = 'state.json';
 const CONFIG = 'config.json';
 /** The folder of a start by native/front, with its pid. */
 const EARLY = /^\.early-(\d+)$/;

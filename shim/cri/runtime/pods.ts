@@ -475,15 +475,18 @@ export class Pods {
 		const { id, pod } = container;
 		await container.io?.close();
 		container.io = null;
-		if (existsSync(this.store.folder(id))) {
-			const sandbox = pod.sandbox ?? (await this.leftSandbox(pod));
-			if (sandbox === null) this.store.remove(id);
-			else await sandbox.delete(id);
-		}
+		await this.deleteFrom(pod.sandbox ?? (await this.leftSandbox(pod)), id);
 		await this.images.snapshots.remove(id);
 		unmountAll(this.bundleOf(id));
 		rmSync(this.bundleOf(id), { recursive: true, force: true });
 		await this.containerRecords.remove(id);
+	}
+
+	/** Takes a container out of its sandbox, which may know nothing of it, or be gone. */
+	private async deleteFrom(sandbox: Pod['sandbox'], id: string): Promise<void> {
+		if (!existsSync(this.store.folder(id))) return;
+		if (sandbox !== null && this.store.has(id)) await sandbox.delete(id);
+		else this.store.remove(id);
 	}
 
 	private bundleOf(id: string): string {
@@ -587,10 +590,10 @@ export class Pods {
 		this.names.add(containerName(pod, container.config));
 		const { sandbox } = pod;
 		if (record.state === 'exited') {
-			if (sandbox !== null && existsSync(this.store.folder(id))) await sandbox.delete(id);
+			await this.deleteFrom(sandbox, id);
 			return;
 		}
-		if (sandbox === null || !existsSync(this.store.folder(id))) {
+		if (sandbox === null || !this.store.has(id)) {
 			await this.exited(container, { status: UNKNOWN_EXIT, atMs: Date.now(), reason: 'its end was not seen' }, 'Unknown');
 			return;
 		}

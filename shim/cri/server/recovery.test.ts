@@ -90,6 +90,7 @@ t.test('a server that is killed at any moment breaks no promise and leaves nothi
 		for (const set of Object.values(told) as Set<string>[]) set.clear();
 		t.strictSame(bench.leftovers, []);
 		t.strictSame(bench.processes, [], 'no sandbox process is left');
+		if (!t.passing()) t.comment(bench.log.split('\n').filter((line) => /"level":[45]0/.test(line)));
 	}
 });
 
