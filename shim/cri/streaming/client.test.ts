@@ -1,5 +1,9 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough, Readable, Writable } from 'node:stream';
 import { type Test, test } from 'tap';
 import { PortForwarder, runCommand } from './client.js';
@@ -7,8 +11,8 @@ import { StreamingServer } from './server.js';
 import type { CommandRequest } from './session.js';
 import { runOnHost } from './testing.js';
 
-async function makeServer(t: Test): Promise<StreamingServer> {
-	const server = new StreamingServer();
+async function makeServer(t: Test, options: ConstructorParameters<typeof StreamingServer>[0] = {}): Promise<StreamingServer> {
+	const server = new StreamingServer(options);
 	await server.listen();
 	t.teardown(() => server.close());
 	return server;
@@ -143,4 +147,21 @@ test('ports: several connections over one, and one that is refused', async (t) =
 	t.match(failures, [/connection refused/]);
 	forwarder.close();
 	await forwarder.closed;
+});
+
+test('with a certificate all of it is TLS', async (t) => {
+	const folder = mkdtempSync(join(tmpdir(), 'isopod-tls-'));
+	t.teardown(() => rmSync(folder, { recursive: true }));
+	const [key, cert] = [join(folder, 'key'), join(folder, 'cert')];
+	const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=test'];
+	execFileSync('openssl', [...args, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+	const server = await makeServer(t, { tls: { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') } });
+	const url = server.exec(request(['cat']));
+	t.match(url, /^https:/);
+	const plain = { stdin: null, stdout: new Sink(), stderr: new Sink() };
+	await t.rejects(runCommand(url.replace('https:', 'http:'), plain), 'plain HTTP is not served');
+	const large = Buffer.alloc(5_000_000, 'through TLS ');
+	const [stdout, stderr] = [new Sink(), new Sink()];
+	t.equal(await runCommand(url, { stdin: Readable.from([large]), stdout, stderr }), 0, 'the URL is still good');
+	t.ok(stdout.bytes.equals(large), `${stdout.bytes.length} bytes`);
 });
