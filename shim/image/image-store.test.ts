@@ -379,6 +379,27 @@ test('kill -9 during a pull: the next one goes on with what is there', async (t)
 	t.notOk(existsSync(part));
 });
 
+test('kill -9 while a layer is unpacked: its process ends, too, and the next store begins anew', async (t) => {
+	const image = imageOf([await tarOf([{ name: 'zeros', body: Buffer.alloc(400 << 20) }])]);
+	const { host } = await serve(t, imageServer(image));
+	const folder = testFolder(t);
+	const script = `const { ImageStore } = await import(${JSON.stringify(join(import.meta.dirname, 'image-store.js'))});
+		await (await ImageStore.open(${JSON.stringify(join(folder, 'store'))})).pull(${JSON.stringify(`${host}/x`)});`;
+	const child = startScript(script, 'inherit');
+	const layers = join(folder, 'store/snapshots/layers');
+	while (!existsSync(join(layers, '.1/fs/zeros'))) await new Promise((then) => setTimeout(then, 10));
+	const unpacker = (): boolean => spawnSync('pgrep', ['--full', `unpack-start.cjs.*${folder}`]).status === 0;
+	t.ok(unpacker());
+	child.kill('SIGKILL');
+	await new Promise((done) => child.once('exit', done));
+	for (let tries = 0; unpacker() && tries < 100; tries++) await new Promise((then) => setTimeout(then, 10));
+	t.notOk(unpacker());
+	const store = await openStore(folder);
+	t.strictSame(readdirSync(layers), []);
+	t.equal(await store.pull(`${host}/x`), image.configDigest);
+	t.strictSame(readdirSync(layers), ['1']);
+});
+
 test('a folder has one store: another process is told whose it is, and gets it when that one is dead', async (t) => {
 	const folder = testFolder(t);
 	const script = `const { ImageStore } = await import(${JSON.stringify(join(import.meta.dirname, 'image-store.js'))});

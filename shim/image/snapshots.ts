@@ -66,8 +66,10 @@ export class Snapshots {
 				if (kind === 'views') {
 					detach(join(folder, name));
 					await rm(join(folder, name), { recursive: true, force: true });
-				} else if (name.startsWith('.')) await rm(join(folder, name), { recursive: true, force: true });
-				else await snapshots.load(kind, name);
+				} else if (name.startsWith('.')) {
+					// The process that filled it may be about to die with the store before.
+					await rm(join(folder, name), { recursive: true, force: true, maxRetries: 10 });
+				} else await snapshots.load(kind, name);
 			}
 		}
 		return snapshots;
