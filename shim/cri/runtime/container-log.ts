@@ -7,6 +7,9 @@ export type StreamName = 'stdout' | 'stderr';
 /** Bytes of a line at most: a longer one is cut into parts. containerd's. */
 const MAX_LINE_BYTES = 16 << 10;
 const NEWLINE = 10;
+/** F and P. */
+const [FULL, PARTIAL] = [0x46, 0x50];
+const SHORT_BYTES = 64;
 
 /**
  * A container's log file as kubelet reads it (CRI's format): `TIME STREAM F LINE`, or P for a part of a line that is too long for one entry. What can't be written (a
@@ -145,11 +148,14 @@ class Entries {
 	/** A full line or a part of one: the bytes from `start` up to `end`, without a newline. */
 	add(tag: 'F' | 'P', start: number, end: number): void {
 		const { buffer, head, text } = this;
-		buffer.set(head, this.length);
-		this.length += head.length;
-		buffer[this.length - 2] = tag.charCodeAt(0);
-		this.length += text.copy(buffer, this.length, start, end);
-		buffer[this.length++] = NEWLINE;
+		let { length } = this;
+		// By hand what is short: a call of copy would take longer.
+		for (let at = 0; at < head.length; at++) buffer[length++] = head[at]!;
+		buffer[length - 2] = tag === 'F' ? FULL : PARTIAL;
+		if (end - start > SHORT_BYTES) length += text.copy(buffer, length, start, end);
+		else for (let at = start; at < end; at++) buffer[length++] = text[at]!;
+		buffer[length++] = NEWLINE;
+		this.length = length;
 		this.count++;
 	}
 
