@@ -35,7 +35,9 @@ export class ServeBench {
 	private child: ChildProcess | null = null;
 	private client: CriClient | null = null;
 
-	constructor() {
+	/** `config` is the text of its configuration file, beside what the options say. */
+	constructor(config = '') {
+		writeFileSync(join(this.folder, 'config.toml'), config);
 		for (const name of ['net.d', 'logs']) mkdirSync(join(this.folder, name));
 		const ipam = {
 			type: 'host-local',
@@ -71,7 +73,7 @@ export class ServeBench {
 		}
 		const log = openSync(join(this.folder, 'log'), 'a');
 		const args = ['serve', '--listen', `unix://${this.socket}`, '--root', join(this.folder, 'root'), '--state', this.state];
-		args.push('--cni-conf-dir', join(this.folder, 'net.d'), '--cni-bin-dir', '/usr/lib/cni');
+		args.push('--config', join(this.folder, 'config.toml'), '--cni-conf-dir', join(this.folder, 'net.d'), '--cni-bin-dir', '/usr/lib/cni');
 		rmSync(this.socket, { force: true });
 		this.child = spawn(join(PACKAGE, 'native/build/isopod'), args, { stdio: ['ignore', log, log] });
 		for (let tries = 0; ; tries++) {
