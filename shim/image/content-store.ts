@@ -45,13 +45,18 @@ export class ContentStore {
 		}
 	}
 
-	/** A small blob whole; its digest is checked again, for the disk may have changed. Throws ENOENT, EBADMSG. */
+	/** A small blob whole; its digest is checked again, for the disk may have changed. Throws ENOENT, and EBADMSG: then it is removed, to be fetched anew. */
 	async read(digest: string, maxBytes: number): Promise<Buffer> {
 		const size = await this.size(digest);
 		if (size === null) throw new HostError(`Read the blob ${digest}`, 'ENOENT');
 		if (size > maxBytes) throw new HostError(`Read the blob ${digest}: it has ${size} bytes, want at most ${maxBytes}`, 'EFBIG');
 		const bytes = await readFile(this.path(digest));
-		verifyBytes(bytes, digest, `the blob ${digest} on disk`);
+		try {
+			verifyBytes(bytes, digest, `the blob ${digest} on disk`);
+		} catch (error) {
+			await this.remove(digest);
+			throw error;
+		}
 		return bytes;
 	}
 

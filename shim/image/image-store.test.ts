@@ -1,5 +1,5 @@
 import { type ChildProcess, type StdioOptions, spawn, spawnSync } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'tap';
@@ -398,6 +398,43 @@ test('kill -9 while a layer is unpacked: its process ends, too, and the next sto
 	t.strictSame(readdirSync(layers), []);
 	t.equal(await store.pull(`${host}/x`), image.configDigest);
 	t.strictSame(readdirSync(layers), ['1']);
+});
+
+test('blobs that the disk has changed: the other images are there, and a pull mends this one', async (t) => {
+	const [image, other] = [imageOf([await tarOf([{ name: 'a', body: 'one' }])]), imageOf([await tarOf([{ name: 'a', body: 'two' }])])];
+	const { host } = await serve(t, (request, response) => imageServer(request.url!.includes('/other/') ? other : image)(request, response));
+	const folder = testFolder(t);
+	const spoil = (digest: string): void => {
+		const file = join(folder, 'store/content/blobs/sha256', digest.slice(7));
+		writeFileSync(file, readFileSync(file).fill(0x20, 0, 40));
+	};
+	for (const digest of [digestOf(image.manifest), image.configDigest]) {
+		let store = await openStore(folder);
+		for (const name of ['x', 'other']) await store.pull(`${host}/${name}`);
+		await store.close();
+		spoil(digest);
+		store = await openStore(folder);
+		t.strictSame(
+			(await store.list()).map(({ id }) => id),
+			[other.configDigest],
+		);
+		t.equal(await store.status(`${host}/x`), null);
+		await store.collect();
+		t.equal(await store.pull(`${host}/x`), image.configDigest);
+		t.equal((await store.list()).length, 2);
+		await store.remove(`${host}/x`);
+		t.equal((await store.list()).length, 1);
+		await store.close();
+	}
+	let store = await openStore(folder);
+	await store.pull(`${host}/x`);
+	await store.close();
+	spoil(image.layerDigests[0]!);
+	rmSync(join(folder, 'store/snapshots/layers'), { recursive: true });
+	store = await openStore(folder);
+	await t.rejects(store.pull(`${host}/x`), { code: 'EBADMSG' });
+	t.equal(await store.pull(`${host}/x`), image.configDigest, 'a layer, too');
+	await store.close();
 });
 
 test('a folder has one store: another process is told whose it is, and gets it when that one is dead', async (t) => {

@@ -238,13 +238,16 @@ export class ImageStore {
 				await this.snapshots.addLayer(chain[at]!, chain[at - 1] ?? null, config.diffIds[at]!, async (folder, lower) => {
 					const { maxLayerBytes: maxBytes, maxEntries } = this.limits;
 					const blob = this.content.path(layer.digest);
-					const result = await this.unpackers.run(() => unpackBlob(blob, { folder, lower, maxBytes, maxEntries }, signal));
-					if (result.diffId !== config.diffIds[at])
-						throw new HostError(
-							`Check the layer ${layer.digest}: unpacked it has the digest ${result.diffId}, want ${config.diffIds[at]}`,
-							'EBADMSG',
-						);
-					return result;
+					try {
+						const result = await this.unpackers.run(() => unpackBlob(blob, { folder, lower, maxBytes, maxEntries }, signal));
+						if (result.diffId === config.diffIds[at]) return result;
+						const step = `Check the layer ${layer.digest}: unpacked it has the digest ${result.diffId}, want ${config.diffIds[at]}`;
+						throw new HostError(step, 'EBADMSG');
+					} catch (error) {
+						// The disk may have changed it since it came: the next pull fetches it anew.
+						if (error instanceof HostError && error.code === 'EBADMSG') await this.content.remove(layer.digest);
+						throw error;
+					}
 				});
 				tell('done');
 			}
@@ -254,13 +257,14 @@ export class ImageStore {
 		}
 	}
 
-	/** All images, sorted by id. */
+	/** All images, sorted by id; those that the disk has broken are not there. */
 	async list(): Promise<Image[]> {
 		const ids = new Set(Object.values(this.records.names).map(({ config }) => config));
-		return Promise.all([...ids].sort().map((id) => this.image(id)));
+		const images = await Promise.all([...ids].sort().map((id) => this.image(id)));
+		return images.filter((image) => image !== null);
 	}
 
-	/** The image of a name, or of an id or the beginning of one; null when it is not here. */
+	/** The image of a name, or of an id or the beginning of one; null when it is not here, or broken, so that a pull mends it. */
 	async status(nameOrId: string): Promise<Image | null> {
 		const id = this.resolve(nameOrId);
 		return id === null ? null : this.image(id);
@@ -279,14 +283,14 @@ export class ImageStore {
 		return names[name]?.config ?? null;
 	}
 
-	private async image(id: string): Promise<Image> {
+	private async image(id: string): Promise<Image | null> {
 		const entries = Object.entries(this.records.names).filter(([, { config }]) => config === id);
 		let details = this.details.get(id);
 		if (details === undefined) {
-			const { manifest: digest } = entries[0]![1];
-			const manifest = parseManifest(await this.content.read(digest, MAX_MANIFEST_BYTES)) as Manifest;
-			const sizeBytes = manifest.config.size + manifest.layers.reduce((sum, { size }) => sum + size, 0);
-			details = { sizeBytes, config: parseImageConfig(await this.content.read(id, MAX_CONFIG_BYTES)) };
+			const read = await this.readImage(entries[0]![1]);
+			if (read === null) return null;
+			const { manifest, config } = read;
+			details = { config, sizeBytes: manifest.config.size + manifest.layers.reduce((sum, { size }) => sum + size, 0) };
 			this.details.set(id, details);
 		}
 		const names = entries.map(([name]) => name).sort();
@@ -298,6 +302,17 @@ export class ImageStore {
 			isPinned: this.records.pinned.includes(id),
 			...details,
 		};
+	}
+
+	/** What the blobs of an image say; null when the disk has lost or changed one. */
+	private async readImage({ manifest, config }: NameRecord): Promise<{ readonly manifest: Manifest; readonly config: ImageConfig } | null> {
+		try {
+			const bytes = await Promise.all([this.content.read(manifest, MAX_MANIFEST_BYTES), this.content.read(config, MAX_CONFIG_BYTES)]);
+			return { manifest: parseManifest(bytes[0]) as Manifest, config: parseImageConfig(bytes[1]) };
+		} catch (error) {
+			if (error instanceof HostError && (error.code === 'ENOENT' || error.code === 'EBADMSG')) return null;
+			throw error;
+		}
 	}
 
 	/** An image's configuration as it came, JSON. Throws ENOENT. */
@@ -405,10 +420,12 @@ export class ImageStore {
 	private async collectNow(): Promise<void> {
 		const kept = new Set<string>();
 		const chains: string[] = [];
-		for (const { target, manifest: digest, config } of Object.values(this.records.names)) {
-			const manifest = parseManifest(await this.content.read(digest, MAX_MANIFEST_BYTES)) as Manifest;
-			for (const blob of [target, digest, config, ...manifest.layers.map((layer) => layer.digest)]) kept.add(blob);
-			const chain = chainIds(parseImageConfig(await this.content.read(config, MAX_CONFIG_BYTES)).diffIds).at(-1);
+		for (const record of Object.values(this.records.names)) {
+			const image = await this.readImage(record);
+			for (const blob of [record.target, record.manifest, record.config]) kept.add(blob);
+			// One that is broken is pulled again, whole.
+			for (const { digest } of image?.manifest.layers ?? []) kept.add(digest);
+			const chain = chainIds(image?.config.diffIds ?? []).at(-1);
 			if (chain !== undefined) chains.push(chain);
 		}
 		for (const { digest } of await this.content.list()) if (!kept.has(digest)) await this.content.remove(digest);
