@@ -144,21 +144,23 @@ async function remove(
 	});
 }
 
-/** A container, else a pod, else an image. */
+/** A pod, else a container, else an image. */
 async function inspect(connection: Connection, name: string, type: string | undefined): Promise<object> {
-	if (type === 'pod') return statusOf(connection, await findSandbox(connection, name));
-	if (type === undefined || type === 'container') {
-		const container = await findContainer(connection, name).catch((error: unknown) => {
-			if (type === 'container' || /is not one/.test((error as Error).message)) throw error;
+	/** What only means that there is none of this kind becomes null. */
+	const find = async <T>(kind: string, action: () => Promise<T>): Promise<T | null> => {
+		if (type !== undefined && type !== kind) return null;
+		try {
+			return await action();
+		} catch (error) {
+			if (type === kind || !/not found$/.test((error as Error).message)) throw error;
 			return null;
-		});
-		if (container !== null) return containerStatusOf(connection, container);
-	}
-	if (type === undefined) {
-		const sandbox = await findSandbox(connection, name).catch(() => null);
-		if (sandbox !== null) return statusOf(connection, sandbox);
-	}
-	const image = await imageStatusOf(connection, name);
-	if (image === null) throw new Error(`no ${type ?? 'container, pod or image'} has the name ${JSON.stringify(name)}`);
+		}
+	};
+	const sandbox = await find('pod', () => findSandbox(connection, name));
+	if (sandbox !== null) return statusOf(connection, sandbox);
+	const container = await find('container', () => findContainer(connection, name));
+	if (container !== null) return containerStatusOf(connection, container);
+	const image = await find('image', () => imageStatusOf(connection, name));
+	if (image === null) throw new Error(`no ${type ?? 'pod, container or image'} has the name ${JSON.stringify(name)}`);
 	return image;
 }

@@ -1,5 +1,4 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
-import { HostError } from '../../../runtime/host-error.js';
 
 export interface TerminalSize {
 	readonly columns: number;
@@ -97,5 +96,5 @@ export function failureStatus(error: unknown): object {
 }
 
 export function messageOf(error: unknown): string {
-	return HostError.from('Serve the stream', error).message;
+	return error instanceof Error ? error.message : String(error);
 }
