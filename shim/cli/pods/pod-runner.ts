@@ -1,7 +1,7 @@
 // What kubelet does for one pod, while `isopod pod run` is in the foreground: starts it, restarts what ends, probes it, and takes it down.
 
 import { randomUUID } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, readSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { act } from './actions.js';
@@ -220,7 +220,9 @@ export class PodRunner {
 		run.attempt++;
 		run.isKilled = false;
 		const terminationLog = join(this.folder, 'logs', container.name, `${run.attempt}.message`);
-		writeFileSync(terminationLog, '', { mode: 0o666 });
+		writeFileSync(terminationLog, '');
+		// Whoever the program runs as writes to it.
+		chmodSync(terminationLog, 0o666);
 		await this.checkUser(container);
 		const config = containerConfig(container, {
 			manifest: this.manifest,
