@@ -21,7 +21,7 @@ export function registerExec(commands: Commands): void {
 		.option('-i, --stdin', 'pass what is typed')
 		.option('-t, --tty', 'with a terminal')
 		.option('-c, --container <name>', 'container of the pod')
-		.passThroughOptions()
+		.passThroughOptions(!commands.hasSeparator)
 		.action((name: string, command: string[], options: ExecOptions) =>
 			commands.run((connection) => exec(connection, name, command[0] === '--' ? command.slice(1) : command, options)),
 		);

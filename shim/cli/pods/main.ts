@@ -19,6 +19,8 @@ const DEFAULT_TIMEOUT = 10;
 
 /** What the files of the commands make them with. */
 export interface Commands {
+	/** Whether the command line has `--`: options may then stand up to there, as with kubectl. */
+	readonly hasSeparator: boolean;
 	/** A command with the options that all have, and its examples in its help. */
 	add(name: CommandName, operands: string, examples: readonly string[]): Command;
 	/** A subcommand of `parent`. */
@@ -29,7 +31,7 @@ export interface Commands {
 
 /** Runs a command line, without the program's name. `oci` has the other commands, for completion. */
 export async function main(args: readonly string[], oci: Command): Promise<void> {
-	const program = makeProgram(oci);
+	const program = makeProgram(args.includes('--'), oci);
 	try {
 		await program.parseAsync(args, { from: 'user' });
 	} catch (error) {
@@ -41,7 +43,7 @@ export async function main(args: readonly string[], oci: Command): Promise<void>
 	}
 }
 
-function makeProgram(oci: Command): Command {
+function makeProgram(hasSeparator: boolean, oci: Command): Command {
 	const program = new Command('isopod')
 		.enablePositionalOptions()
 		.exitOverride()
@@ -57,6 +59,7 @@ function makeProgram(oci: Command): Command {
 		current = command;
 	});
 	const commands: Commands = {
+		hasSeparator,
 		add: (name, operands, examples) => finish(program.command(`${name} ${operands}`.trim()).description(CATALOG[name]), examples),
 		addTo: (parent, name, operands, description, examples) =>
 			finish(parent.command(`${name} ${operands}`.trim()).description(description), examples),

@@ -8,7 +8,7 @@ import { act } from './actions.js';
 import type { Connection } from './connection.js';
 import type { PodAddresses } from './environment.js';
 import { isSidecar, type Manifest } from './manifest.js';
-import { EXITED, listContainers, SANDBOX_READY, type Sandbox } from './names.js';
+import { EXITED, listContainers, RUNNING, SANDBOX_READY, type Sandbox } from './names.js';
 import type { Container, Pod } from './pod.js';
 import { containerConfig, hostsFile, namespaceOf, sandboxConfig } from './pod-config.js';
 import { removePod, stopContainer, stopPod } from './pod-end.js';
@@ -149,7 +149,7 @@ export class PodRunner {
 		return main.find(({ exitCode }) => exitCode !== 0)?.exitCode ?? 0;
 	}
 
-	/** Stops all and removes what there is of it; `graceSeconds` null for the pod's own. Can be called again, with less patience. */
+	/** Stops all and removes what there is of it; `graceSeconds` null for the pod's own. */
 	async end(graceSeconds: number | null): Promise<void> {
 		this.isEnding = true;
 		for (const run of this.runs) this.quiet(run);
@@ -158,6 +158,14 @@ export class PodRunner {
 		for (const { container } of this.runs) this.events.flush(container.name);
 		await removePod(this.connection, this.sandbox);
 		this.sandbox = null;
+	}
+
+	/** Kills what {@link end} is waiting for. */
+	async kill(): Promise<void> {
+		const running = await listContainers(this.connection.call, { podSandboxId: this.id }).catch(() => []);
+		const kill = ({ id }: { id?: string | null }): Promise<unknown> =>
+			this.connection.call('StopContainer', { containerId: id ?? '', timeout: 0 });
+		await Promise.allSettled(running.filter(({ state }) => state === RUNNING).map(kill));
 	}
 
 	/** Leaves the pod as it is. */
@@ -249,7 +257,7 @@ export class PodRunner {
 			const failure = await act(hook, { ...this.target(run), container }, HOOK_MS);
 			if (failure !== null) {
 				this.events.say(`container ${container.name}: PostStartHook failed: ${failure}`);
-				await this.kill(run);
+				await this.endRun(run);
 				return;
 			}
 		}
@@ -277,13 +285,13 @@ export class PodRunner {
 				onDead: (kind) => {
 					this.events.say(`container ${container.name} failed its ${kind.toLowerCase()} probe and is restarted or ended by its policy`);
 					const probe = kind === 'Startup' ? container.startupProbe : container.livenessProbe;
-					this.kill(run, probe?.terminationGracePeriodSeconds).catch((error: Error) => this.events.say(error.message));
+					this.endRun(run, probe?.terminationGracePeriodSeconds).catch((error: Error) => this.events.say(error.message));
 				},
 			},
 		);
 	}
 
-	private async kill(run: Run, graceSeconds = this.pod.spec.terminationGracePeriodSeconds ?? 30): Promise<void> {
+	private async endRun(run: Run, graceSeconds = this.pod.spec.terminationGracePeriodSeconds ?? 30): Promise<void> {
 		if (run.isKilled || this.isEnding) return;
 		run.isKilled = true;
 		const failure = await stopContainer(this.target(run), run.container, graceSeconds);
@@ -351,6 +359,7 @@ export class PodRunner {
 			run.timer = null;
 			if (this.isEnding) return;
 			this.startRun(run).catch((error: Error) => {
+				if (this.isEnding) return;
 				this.events.say(`container ${container.name}: ${error.message}`);
 				run.exitCode = 128;
 				run.state = 'ended';

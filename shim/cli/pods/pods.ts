@@ -158,12 +158,8 @@ async function run(connection: Connection, file: string, options: RunOptions): P
 		if (!interrupt.signal.aborted) failure = error;
 	}
 	try {
-		const end = runner.end(null);
-		force.signal.addEventListener('abort', () => {
-			runner.end(0).catch(() => undefined);
-		});
-		if (force.signal.aborted) await runner.end(0);
-		await end;
+		force.signal.addEventListener('abort', () => void runner.kill());
+		await runner.end(force.signal.aborted ? 0 : null);
 	} finally {
 		printer?.close();
 		for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(signal, onSignal);
