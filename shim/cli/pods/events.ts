@@ -87,9 +87,11 @@ async function* poll(connection: Connection, signal: AbortSignal): AsyncGenerato
 			events.push({ time, kind: 'stopped', containerId: id, ...names, exitCode: status?.exitCode ?? 0 });
 		}
 		const ids = new Set(now.map(({ id }) => id ?? ''));
-		for (const [id, { container, pod }] of known) {
+		for (const [id, { state, container, pod }] of known) {
 			if (ids.has(id)) continue;
 			known.delete(id);
+			// It ended between two looks: how, nobody can tell any more.
+			if (state === RUNNING) events.push({ time, kind: 'stopped', containerId: id, container, pod });
 			events.push({ time, kind: 'deleted', containerId: id, container, pod });
 		}
 		yield* events;

@@ -15,7 +15,6 @@ export interface Ended {
 
 /** A CRI server of the test's own: isopod's, or Debian's containerd with this shim. */
 export type ServerKind = 'isopod serve' | 'containerd';
-export const SERVERS: readonly ServerKind[] = ['isopod serve', 'containerd'];
 
 /** The commands for pods, at such a server. */
 export class PodsBench {

@@ -1,0 +1,3 @@
+import { testCommands } from './testing-commands.js';
+
+testCommands('containerd');

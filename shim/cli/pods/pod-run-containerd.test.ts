@@ -1,0 +1,3 @@
+import { testPodRun } from './testing-pod-run.js';
+
+testPodRun('containerd');

@@ -1,0 +1,209 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import t from 'tap';
+import { PodsBench, podYaml, type ServerKind } from './testing.js';
+
+/** What is sent to a local port and comes back. */
+function talk(port: number, text: string): Promise<string> {
+	return new Promise((resolve) => {
+		let answer = '';
+		const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }, () => socket.end(text));
+		socket.setEncoding('utf8').on('data', (part: string) => {
+			answer += part;
+		});
+		socket.on('error', () => undefined);
+		socket.on('close', () => resolve(answer));
+	});
+}
+
+/** Every command at a server of one kind. */
+export function testCommands(kind: ServerKind): void {
+	t.test(kind, async (t) => {
+		const bench = await PodsBench.start(kind);
+		t.teardown(() => bench.stop());
+		const script =
+			'ln -s busybox /bin/tar; ln -s busybox /bin/ln; for i in 1 2 3; do echo line $i; done; echo err >&2; while :; do nc -l -p 8080 -e cat; done';
+		const side = '    - {name: side, image: "localhost/busybox:1", command: [sh, -c, "echo side; exec cat"], stdin: true}\n';
+		const web = `${podYaml('web', script.replace('; ln -s busybox /bin/ln', ''))}${side}`;
+		const { code, stderr } = await bench.runWith(web, 'pod', 'run', '-d', '-');
+		t.equal(code, 0, stderr);
+		await bench.spawn('logs', '-f', 'web').until(/line 3/);
+
+		t.test('ps: formats, filters', async (t) => {
+			const { stdout } = await bench.run('ps');
+			t.match(stdout, /^CONTAINER ID +IMAGE +CREATED +STATE +NAME +RESTARTS +POD\n/);
+			t.match(stdout, /^\w{13} +localhost\/busybox:1 +\d+s ago +Running +main +0 +web$/m);
+			t.match((await bench.run('ps', '-o', 'wide', '--no-trunc')).stdout, /^\w{64} .* default +\w{64} +isopod$/m);
+			const list = JSON.parse((await bench.run('ps', '-o', 'json')).stdout) as { name: string; state: string; pod: string }[];
+			t.match(
+				list.find(({ name }) => name === 'main'),
+				{ state: 'Running', pod: 'web' },
+			);
+			t.match((await bench.run('ps', '-o', 'yaml', '--pod', 'web')).stdout, /^- id: /);
+			t.same((await bench.run('ps', '-o', 'name')).stdout.trim().split('\n').sort(), ['web/main', 'web/side']);
+			t.match(await bench.run('ps', '--pod', 'nothing'), { code: 1, stderr: 'isopod: pod "nothing" not found\n' });
+			const nobody = await bench.run('ps', '-r', 'unix:///nonexistent/socket');
+			t.match(nobody, { code: 1, stderr: /^isopod: no CRI server answers at unix:\/\/\/nonexistent\/socket: / });
+		});
+
+		t.test('logs', async (t) => {
+			t.match(await bench.run('logs', 'web'), { code: 0, stdout: 'line 1\nline 2\nline 3\n', stderr: 'err\n' });
+			t.equal((await bench.run('logs', '--tail', '0', 'web/main')).stdout, '');
+			t.equal((await bench.run('logs', '--tail', '1', 'side')).stdout, 'side\n');
+			t.match((await bench.run('logs', '--timestamps', '-c', 'main', 'web')).stdout, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\S* line 1\n/);
+			t.equal((await bench.run('logs', '--since', '1h', 'side')).stdout, 'side\n');
+			t.equal((await bench.run('logs', '--since', '2100-01-01T00:00:00Z', 'side')).stdout, '');
+			t.match(await bench.run('logs', '-p', 'web'), { code: 1, stderr: /previous terminated container "main" in pod "web" not found/ });
+			t.match(await bench.run('logs', '--since', 'soon', 'web'), { code: 1, stderr: /--since: want a duration/ });
+			t.match(await bench.run('logs', 'web/nothing'), { code: 1, stderr: /not found/ });
+		});
+
+		t.test('exec: streams, exit codes, a terminal', async (t) => {
+			t.match(await bench.run('exec', 'web', '--', 'sh', '-c', 'echo out; echo err >&2; exit 7'), {
+				code: 7,
+				stdout: 'out\n',
+				stderr: 'err\n',
+			});
+			t.equal(
+				(await bench.runWith('typed', 'exec', '-i', 'web', '-c', 'side', '--', 'cat', '-')).stdout,
+				'typed',
+				'options after the name',
+			);
+			t.equal((await bench.runWith('typed', 'exec', '-i', '-c', 'side', 'web', '--', 'cat')).stdout, 'typed');
+			const large = Buffer.alloc(3_000_000, 'some bytes\n').toString('latin1');
+			t.ok((await bench.runWith(large, 'exec', '-i', 'web', 'cat')).stdout === large);
+			const missing = await bench.run('exec', 'web', 'nothing');
+			t.match(missing, { code: 1, stderr: /nothing.*executable file not found/ });
+			const typed = `'tty; until stty size | grep "33 91"; do sleep 0.1; done; read line; echo got:$line; exit 5'`;
+			const command = `${join(process.cwd(), 'native/build/isopod')} exec -it web -- sh -c ${typed}`;
+			const child = spawn('script', ['--quiet', '--return', '--command', `stty cols 91 rows 33; ${command}`, '/dev/null'], {
+				stdio: 'pipe',
+				env: bench.environment,
+				timeout: 20_000,
+			});
+			let output = '';
+			child.stdout.setEncoding('utf8').on('data', (text: string) => {
+				if (!output.includes('33 91') && (output + text).includes('33 91')) child.stdin.write('hello\r');
+				output += text;
+			});
+			t.equal(await new Promise((resolve) => child.once('close', resolve)), 5, output);
+			t.match(output, /\/dev\/pts\/\d/);
+			t.match(output, /got:hello/);
+		});
+
+		t.test('attach', async (t) => {
+			const attached = bench.spawn('attach', '-i', 'web/side');
+			attached.child.stdin!.write('to cat\n');
+			await attached.until(/to cat/);
+			attached.child.kill('SIGKILL');
+			t.match((await bench.run('logs', 'web/side')).stdout, 'side\nto cat\n');
+		});
+
+		t.test('cp: files and folders, both ways', async (t) => {
+			const tree = join(bench.folder, 'tree-to-copy');
+			mkdirSync(join(tree, 'deep/er'), { recursive: true });
+			writeFileSync(join(tree, 'deep/er/file'), Buffer.alloc(1_000_000, 'x'));
+			writeFileSync(join(tree, 'program'), '#!/bin/sh\necho ran\n', { mode: 0o755 });
+			symlinkSync('program', join(tree, 'link'));
+			t.match(await bench.run('cp', tree, 'web:/tmp/there'), { code: 0, stderr: '' });
+			t.match(
+				(await bench.run('exec', 'web', '--', 'sh', '-c', '/tmp/there/link; wc -c </tmp/there/deep/er/file')).stdout,
+				/^ran\n1000000\n$/,
+			);
+			t.equal((await bench.run('cp', join(tree, 'program'), 'web/main:/tmp/')).code, 0);
+			t.equal((await bench.run('exec', 'web', '/tmp/program')).stdout, 'ran\n');
+			const back = join(bench.folder, 'back');
+			const copied = await bench.run('cp', 'web:/tmp/there', back);
+			t.match(copied, { code: 0, stderr: /skipping \.\/there\/link: a symlink/ });
+			t.equal(readFileSync(join(back, 'deep/er/file')).length, 1_000_000);
+			t.equal((await bench.run('cp', '-c', 'main', 'web:/tmp/program', back)).code, 0);
+			t.equal(readFileSync(join(back, 'program'), 'utf8'), '#!/bin/sh\necho ran\n');
+			t.match(await bench.run('cp', 'web:/nothing', back), { code: 1, stderr: /nothing/ });
+			t.match(await bench.run('cp', '/etc/hostname', '/tmp/x'), { code: 1, stderr: /NAME:PATH/ });
+			t.match(await bench.run('cp', '/nonexistent', 'web:/tmp'), { code: 1, stderr: /ENOENT/ });
+		});
+
+		t.test('port-forward', async (t) => {
+			const forward = bench.spawn('port-forward', 'web', ':8080');
+			await forward.until(/Forwarding from 127\.0\.0\.1:\d+ -> 8080/);
+			const [, port] = /127\.0\.0\.1:(\d+)/.exec(forward.stdout)!;
+			t.equal(await talk(Number(port), 'echoed'), 'echoed');
+			// Between two connections nobody listens for a moment.
+			let again = '';
+			for (let tries = 0; again === '' && tries < 50; tries++) again = await talk(Number(port), 'again');
+			t.equal(again, 'again');
+			t.match(forward.stdout, /Handling connection for/);
+			forward.child.kill('SIGINT');
+			t.equal((await forward.ended).code, 130);
+			t.match(await bench.run('port-forward', 'web', 'http'), { code: 1, stderr: /want ports/ });
+		});
+
+		t.test('stats, top, inspect, images', async (t) => {
+			const stats = await bench.run('stats', 'web');
+			t.match(stats.stdout, /^CONTAINER +POD +NAME +CPU % +MEM +LIMIT/, stats.stderr);
+			t.match(stats.stdout, /^\w{13} +web +main +[\d.]+ +[\d.]+[KM]iB/m);
+			t.equal((JSON.parse((await bench.run('stats', '-o', 'json', 'web/side')).stdout) as object[]).length, 1);
+			t.match((await bench.run('top', 'web')).stdout, /^main +1 +0 +\w +\S+ +\S+ +sh -c /m);
+			t.match(JSON.parse((await bench.run('inspect', 'web/main')).stdout), { state: 'Running', metadata: { name: 'main' } });
+			t.match((await bench.run('inspect', '-o', 'yaml', 'web')).stdout, /^state: Ready$/m);
+			t.match((await bench.run('inspect', '--type', 'image', 'localhost/busybox:1')).stdout, /"localhost\/busybox:1"/);
+			t.match(await bench.run('inspect', 'nothing'), { code: 1, stderr: /no pod, container or image/ });
+			t.match((await bench.run('images')).stdout, /^localhost\/busybox +1 +\w{13} +[\d.]+MiB$/m);
+			t.match(await bench.run('rmi', 'localhost/nothing:1'), { code: 1, stderr: /not found/ });
+			const pulled = await bench.run('pull', '127.0.0.1:1/nothing:1');
+			t.match(pulled, { code: 1, stderr: /^Pulling 127\.0\.0\.1:1\/nothing:1\nisopod: pull 127/ });
+		});
+
+		t.test('completion by bash itself', async (t) => {
+			const words = (line: string): Promise<string> =>
+				new Promise((resolve) => {
+					const path = `${join(process.cwd(), 'native/build')}:${process.env['PATH']}`;
+					const program = `source <(isopod completion bash); COMP_WORDS=(${line}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _isopod; printf '%s ' "\${COMPREPLY[@]}"`;
+					const child = spawn('bash', ['-c', program], { env: { ...bench.environment, PATH: path } });
+					let output = '';
+					child.stdout.on('data', (chunk: Buffer) => {
+						output += chunk.toString();
+					});
+					child.once('close', () => resolve(output.trim()));
+				});
+			t.equal(await words('isopod po'), 'pod port-forward');
+			t.equal(await words('isopod pod r'), 'run rm');
+			t.equal(await words('isopod logs --f'), '--follow');
+			t.equal(await words('isopod ps -o w'), 'wide');
+			t.equal(await words('isopod port-forward w'), 'web');
+			t.match((await words('isopod exec web/')).split(' ').sort(), ['web/main', 'web/side']);
+			t.equal(await words('isopod rmi localhost/b'), 'localhost/busybox:1');
+		});
+
+		t.test('events, stop, rm', async (t) => {
+			const events = bench.spawn('events', '-o', 'json');
+			const pod = podYaml('short', 'exit 4');
+			// The first look of one who asks again and again shows nothing.
+			await new Promise((then) => setTimeout(then, 1000));
+			await bench.runWith(pod.replace('[sh, -c, "exit 4"]', '[sh, -c, "sleep 2; exit 4"]'), 'pod', 'run', '-');
+			await events.until(/"deleted"/);
+			events.child.kill('SIGINT');
+			const lines = (await events.ended).stdout
+				.trim()
+				.split('\n')
+				.map((line) => JSON.parse(line) as { kind: string; container: string });
+			t.match(
+				lines.filter(({ container }) => container === 'main').map(({ kind: what }) => what),
+				['created', 'started', 'stopped'],
+			);
+			t.match(
+				lines.find(({ kind: what, container }) => what === 'stopped' && container === 'main'),
+				{ exitCode: 4, pod: 'short' },
+			);
+			t.match(await bench.run('rm', 'web/side'), { code: 1, stderr: /is running/ });
+			t.match(await bench.run('stop', '-t', '0', 'web/side'), { code: 0, stdout: 'web/side\n' });
+			t.equal((await bench.run('ps', '-q')).stdout.trim().split('\n').length, 1);
+			t.match(await bench.run('rm', 'web/side'), { code: 0 });
+			t.match(await bench.run('rm', '-f', 'web/main'), { code: 0 });
+			t.equal((await bench.run('ps', '-a', '-q')).stdout, '');
+			t.match(await bench.run('pod', 'rm', '-f', '--all'), { code: 0 });
+		});
+	});
+}
