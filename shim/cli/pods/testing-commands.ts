@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import t from 'tap';
-import { PodsBench, podYaml, type ServerKind } from './testing.js';
+import { imageOf, imageServer, serve, tarOf } from '../../image/testing.js';
+import { PodsBench, PROGRAM, podYaml, type ServerKind } from './testing.js';
 
 /** What is sent to a local port and comes back. */
 function talk(port: number, text: string): Promise<string> {
@@ -77,7 +79,7 @@ export function testCommands(kind: ServerKind): void {
 			const missing = await bench.run('exec', 'web', 'nothing');
 			t.match(missing, { code: 1, stderr: /nothing.*executable file not found/ });
 			const typed = `'tty; until stty size | grep "33 91"; do sleep 0.1; done; read line; echo got:$line; exit 5'`;
-			const command = `${join(process.cwd(), 'native/build/isopod')} exec -it web -- sh -c ${typed}`;
+			const command = `${PROGRAM} exec -it web -- sh -c ${typed}`;
 			const child = spawn('script', ['--quiet', '--return', '--command', `stty cols 91 rows 33; ${command}`, '/dev/null'], {
 				stdio: 'pipe',
 				env: bench.environment,
@@ -152,14 +154,46 @@ export function testCommands(kind: ServerKind): void {
 			t.match(await bench.run('inspect', 'nothing'), { code: 1, stderr: /no pod, container or image/ });
 			t.match((await bench.run('images')).stdout, /^localhost\/busybox +1 +\w{13} +[\d.]+MiB$/m);
 			t.match(await bench.run('rmi', 'localhost/nothing:1'), { code: 1, stderr: /not found/ });
-			const pulled = await bench.run('pull', '127.0.0.1:1/nothing:1');
-			t.match(pulled, { code: 1, stderr: /^Pulling 127\.0\.0\.1:1\/nothing:1\nisopod: pull 127/ });
+		});
+
+		t.test('pull: lines in a pipe, a bar on a terminal; rmi', async (t) => {
+			const image = imageOf([await tarOf([{ name: 'file', body: randomBytes(1_000_000) }])]);
+			const isLayer = (url = ''): boolean => /blobs/.test(url) && (image.blobs.get(url.split('/').at(-1)!)?.length ?? 0) > 100_000;
+			const { host } = await serve(
+				t,
+				imageServer(image, ({ url, headers }, response) => {
+					if (!isLayer(url) || headers.range !== undefined) return false;
+					const blob = image.blobs.get(url!.split('/').at(-1)!)!;
+					response.writeHead(200, { 'content-length': blob.length }).write(blob.subarray(0, blob.length / 2));
+					setTimeout(() => response.end(blob.subarray(blob.length / 2)), 1500);
+					return true;
+				}),
+			);
+			const name = `${host}/test/image:1`;
+			const terminal = spawn('script', ['--quiet', '--return', '--command', `stty cols 200; ${PROGRAM} pull ${name}`, '/dev/null'], {
+				stdio: ['ignore', 'pipe', 'inherit'],
+				env: bench.environment,
+				timeout: 20_000,
+			});
+			let output = '';
+			terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
+				output += text;
+			});
+			t.equal(await new Promise((resolve) => terminal.once('close', resolve)), 0, output);
+			t.match(output, `Pulling ${name}`);
+			if (kind === 'isopod serve') t.match(output, /█░+ \d\d % of \d+KiB/);
+			t.match(output, new RegExp(`Pulled ${name} in [\\d.]+ s`));
+			t.match(await bench.run('pull', name), { code: 0, stderr: new RegExp(`^Pulling ${name}\nPulled ${name} in `), stdout: /sha256:/ });
+			t.match((await bench.run('images')).stdout, new RegExp(`^${host}/test/image +1 `, 'm'));
+			t.match(await bench.run('rmi', name), { code: 0, stdout: `${name}\n` });
+			t.notMatch((await bench.run('images')).stdout, host);
+			t.match(await bench.run('pull', 'UPPER CASE'), { code: 1, stderr: /^Pulling UPPER CASE\nisopod: pull UPPER CASE: / });
 		});
 
 		t.test('completion by bash itself', async (t) => {
 			const words = (line: string): Promise<string> =>
 				new Promise((resolve) => {
-					const path = `${join(process.cwd(), 'native/build')}:${process.env['PATH']}`;
+					const path = `${dirname(PROGRAM)}:${process.env['PATH']}`;
 					const program = `source <(isopod completion bash); COMP_WORDS=(${line}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _isopod; printf '%s ' "\${COMPREPLY[@]}"`;
 					const child = spawn('bash', ['-c', program], { env: { ...bench.environment, PATH: path } });
 					let output = '';

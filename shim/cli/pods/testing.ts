@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path';
 import { Containerd } from '../../containerd/testing.js';
 import { ServeBench } from '../../cri/server/testing.js';
 
-const PROGRAM = resolve(import.meta.dirname, '../../../../native/build/isopod');
+/** What users start. */
+export const PROGRAM = resolve(import.meta.dirname, '../../../../native/build/isopod');
 const LIMIT_MS = 60_000;
 
 export interface Ended {
