@@ -157,6 +157,8 @@ bool Agent::Receive(std::string_view bytes) {
     error = Measure(*request.statistics, &answer);
   } else if (request.share_files) {
     error = ShareFiles(*request.share_files);
+  } else if (request.settle) {
+    error = SettleMemory();
   } else if (request.power_off) {
     is_power_off_ = true;
   } else {
@@ -178,7 +180,11 @@ Container* Agent::FindContainer(const std::string& id) {
 }
 
 std::string Agent::ShareFiles(const std::string& tag) {
-  return mount(tag.c_str(), "/share", "virtiofs", MS_NODEV, nullptr) == 0 ? "" : Failure("mount the share");
+  const auto attach = [&] { return mount(tag.c_str(), "/share", "virtiofs", MS_NODEV, nullptr) == 0; };
+  if (attach()) return "";
+  // A clone's device was plugged in after its boot, without a sign.
+  WriteFile("/sys/bus/pci/rescan", "1");
+  return attach() ? "" : Failure("mount the share");
 }
 
 bool Agent::MakeStreams(const Program& spec, RunningProgram* program, Descriptor children[3],

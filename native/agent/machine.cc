@@ -5,17 +5,20 @@
 #include <linux/random.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 
 #include "files.h"
 #include "network.h"
@@ -24,15 +27,34 @@ namespace isopod::agent {
 
 namespace {
 
+// What ACPI calls a place for a virtio device.
+constexpr std::string_view kMmioId = "LNRO0005:";
 constexpr char kPortName[] = "isopod.agent";
 constexpr int kPortTries = 10000;
 constexpr useconds_t kPortPauseUs = 1000;
+// What is left to the kernel while the rest is taken.
+constexpr uint64_t kSettleReserve = 8 << 20;
 
 void Complain(const char* what) { fprintf(stderr, "isopod-agent: %s: %s\n", what, strerror(errno)); }
 
 void MountAt(const char* type, const char* target, unsigned long flags, const char* data) {
   mkdir(target, 0755);
   if (mount(type, target, type, flags, data) != 0) Complain(target);
+}
+
+// Looks anew into the places for devices that had none when their driver came: a clone of a template has devices that
+// the template was saved without.
+void ProbeDevices() {
+  const std::string driver = "/sys/bus/platform/drivers/virtio-mmio";
+  DIR* folder = opendir("/sys/bus/platform/devices");
+  while (const dirent* entry = folder == nullptr ? nullptr : readdir(folder)) {
+    const std::string name = entry->d_name;
+    if (name.compare(0, kMmioId.size(), kMmioId) != 0) continue;
+    if (access((driver + "/" + name).c_str(), F_OK) == 0) continue;
+    // ENODEV: there is none now, either.
+    WriteFile(driver + "/bind", name);
+  }
+  if (folder != nullptr) closedir(folder);
 }
 
 void LoadModules() {
@@ -42,6 +64,8 @@ void LoadModules() {
     const std::string path = "/modules/" + order.substr(at, end - at);
     const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (syscall(SYS_finit_module, file.get(), "", 0) != 0 && errno != EEXIST) Complain(path.c_str());
+    // The first root is memory.
+    unlink(path.c_str());
     at = end + 1;
   }
 }
@@ -106,7 +130,23 @@ std::string ConfigureMachine(const Configure& configure) {
   const std::string text = configure.machine_id + "\n";
   if (write(id.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
     return std::string("write the machine id: ") + strerror(errno);
+  ProbeDevices();
   return ConfigureNetwork(configure);
+}
+
+std::string SettleMemory() {
+  // The kernel zeroes what it gives a process.
+  WriteFile("/proc/sys/vm/drop_caches", "3");
+  struct sysinfo info;
+  if (sysinfo(&info) != 0) return std::string("measure memory: ") + strerror(errno);
+  const uint64_t free_bytes = static_cast<uint64_t>(info.freeram) * info.mem_unit;
+  if (free_bytes <= kSettleReserve) return "";
+  const size_t length = (free_bytes - kSettleReserve) & ~uint64_t{4095};
+  void* memory =
+      mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_POPULATE, -1, 0);
+  if (memory == MAP_FAILED) return std::string("take memory: ") + strerror(errno);
+  munmap(memory, length);
+  return "";
 }
 
 void PowerOff() {

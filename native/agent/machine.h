@@ -14,6 +14,8 @@ void SetUpMachine();
 Descriptor OpenPort();
 // Gives this machine its own identity; empty, or what failed.
 std::string ConfigureMachine(const Configure& configure);
+// Makes all memory that nothing uses zero; empty, or what failed.
+std::string SettleMemory();
 [[noreturn]] void PowerOff();
 
 }  // namespace isopod::agent

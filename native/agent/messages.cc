@@ -414,6 +414,9 @@ bool Decode(std::string_view bytes, Request* request) {
       case 16:
         is_good = ParseCall(&reader, &request->share_files);
         break;
+      case 17:
+        request->settle = true;
+        break;
       default:
         break;
     }

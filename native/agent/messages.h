@@ -186,6 +186,7 @@ struct Request {
   std::optional<Credit> credit;
   // The share's tag.
   std::optional<std::string> share_files;
+  bool settle = false;
 };
 
 // Decodes a request. False when it is malformed or has more items than any honest one.

@@ -5,6 +5,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { HostError } from '../host-error.js';
 import { packageRoot } from '../sandbox/launch.js';
+import { emptySlotTable } from './acpi-table.js';
 import { type CpioEntry, cpioArchive } from './cpio.js';
 import { unpackKernel } from './kernel-image.js';
 
@@ -13,7 +14,9 @@ export interface GuestImage {
 	/** Path of the kernel, an ELF file. */
 	readonly kernel: string;
 	readonly initramfs: string;
-	/** Of both, for whatever is derived from them. */
+	/** That of a machine that is saved as a template: its kernel is told of places for devices that only clones have. */
+	readonly templateInitramfs: string;
+	/** Of all of them, for whatever is derived from them. */
 	readonly hash: string;
 }
 
@@ -33,6 +36,9 @@ const MODULES = [
 	'drivers/net/virtio_net',
 ];
 
+/** Those that a template's machine has beside them: a clone's share is on its PCI bus. */
+const TEMPLATE_MODULES = ['drivers/virtio/virtio_pci_modern_dev', 'drivers/virtio/virtio_pci_legacy_dev', 'drivers/virtio/virtio_pci'];
+
 /** Where images are kept. */
 export function imageFolder(): string {
 	const cache = process.env['ISOPOD_CACHE'] || join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'isopod');
@@ -43,7 +49,13 @@ export function imageFolder(): string {
 export function guestImage(): GuestImage {
 	const agent = readFileSync(join(packageRoot(), 'native/build/isopod-agent'));
 	const kernel = kernelFolder();
-	const hash = createHash('sha256').update(agent).update(kernel).update(MODULES.join(' ')).digest('hex').slice(0, 16);
+	const hash = createHash('sha256')
+		.update(agent)
+		.update(kernel)
+		.update([...MODULES, ...TEMPLATE_MODULES].join(' '))
+		.update(emptySlotTable())
+		.digest('hex')
+		.slice(0, 16);
 	const folder = join(imageFolder(), `image-${hash}`);
 	if (!existsSync(folder)) {
 		const partial = mkdtempSync(join(imageFolder(), 'partial-'));
@@ -56,8 +68,11 @@ export function guestImage(): GuestImage {
 			if (!existsSync(folder)) throw HostError.from(`Build the guest image ${folder}`, error);
 		}
 	}
-	return { kernel: join(folder, 'vmlinux'), initramfs: join(folder, 'initramfs'), hash };
+	const [kernelFile, initramfs, templateInitramfs] = FILES.map((name) => join(folder, name)) as [string, string, string];
+	return { kernel: kernelFile, initramfs, templateInitramfs, hash };
 }
+
+const FILES = ['vmlinux', 'initramfs', 'initramfs.template'] as const;
 
 /** Builds this package's image in a folder. The same kernel package and agent give the same bytes. Throws an Error with what failed. */
 export function buildImage(folder: string): void {
@@ -68,19 +83,43 @@ export function buildImage(folder: string): void {
 /** Writes vmlinux and initramfs to `folder`. */
 function writeImage(kernel: string, agent: Uint8Array, folder: string): void {
 	const [version = ''] = readdirSync(join(kernel, 'lib/modules'));
-	const modules = MODULES.map((name) => join(kernel, 'lib/modules', version, 'kernel', `${name}.ko`));
-	const name = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+	const moduleEntries = (names: readonly string[]): CpioEntry[] =>
+		names.map((name) => ({
+			...{ kind: 'file', path: `modules/${baseName(name)}.ko`, mode: 0o644 },
+			bytes: readFileSync(join(kernel, 'lib/modules', version, 'kernel', `${name}.ko`)),
+		}));
+	const order = (names: readonly string[]): CpioEntry => ({
+		...{ kind: 'file', path: 'modules/order', mode: 0o644 },
+		bytes: Buffer.from(names.map((name) => `${baseName(name)}.ko`).join('\n')),
+	});
 	const entries: CpioEntry[] = [
 		{ kind: 'folder', path: 'dev', mode: 0o755 },
 		{ kind: 'device', path: 'dev/console', mode: 0o600, major: 5, minor: 1 },
 		{ kind: 'folder', path: 'root', mode: 0o755 },
 		{ kind: 'folder', path: 'modules', mode: 0o755 },
-		{ kind: 'file', path: 'modules/order', mode: 0o644, bytes: Buffer.from(modules.map(name).join('\n')) },
-		...modules.map((path) => ({ kind: 'file', path: `modules/${name(path)}`, mode: 0o644, bytes: readFileSync(path) }) as const),
+		order(MODULES),
+		...moduleEntries(MODULES),
 		{ kind: 'file', path: 'init', mode: 0o755, bytes: agent },
 	];
-	writeFileSync(join(folder, 'initramfs'), cpioArchive(entries));
-	writeFileSync(join(folder, 'vmlinux'), unpackKernel(readFileSync(join(kernel, `boot/vmlinuz-${version}`))));
+	const [kernelName, initramfsName, templateName] = FILES;
+	const archive = cpioArchive(entries);
+	const forTemplate = [order([...MODULES, ...TEMPLATE_MODULES]), ...moduleEntries(TEMPLATE_MODULES)];
+	writeFileSync(join(folder, initramfsName), archive);
+	writeFileSync(join(folder, templateName), Buffer.concat([cpioArchive(tableEntries()), archive, cpioArchive(forTemplate)]));
+	writeFileSync(join(folder, kernelName), unpackKernel(readFileSync(join(kernel, `boot/vmlinuz-${version}`))));
+}
+
+function baseName(path: string): string {
+	return path.slice(path.lastIndexOf('/') + 1);
+}
+
+/** Where a kernel looks for tables of its own (Documentation/admin-guide/acpi/initrd_table_override.rst). */
+function tableEntries(): CpioEntry[] {
+	const folders = ['kernel', 'kernel/firmware', 'kernel/firmware/acpi'];
+	return [
+		...folders.map((path) => ({ kind: 'folder', path, mode: 0o755 }) as const),
+		{ kind: 'file', path: 'kernel/firmware/acpi/slots.aml', mode: 0o644, bytes: emptySlotTable() },
+	];
 }
 
 /** The unpacked kernel package: that of the cache, or the newest of Debian's, downloaded now. */

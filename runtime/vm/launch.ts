@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { openSync, writeFileSync } from 'node:fs';
+import { openSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { HostError } from '../host-error.js';
 import { native } from '../native.js';
-import type { Config } from '../oci/config.js';
+import { type Config, ConfigError } from '../oci/config.js';
 import { inNetworkNamespace } from '../oci/network-namespace.js';
 import { processStart } from '../oci/state.js';
 import { type Launched, packageRoot } from '../sandbox/launch.js';
@@ -12,6 +12,7 @@ import { findAccelerator } from './accelerator.js';
 import { guestImage } from './image.js';
 import type { MachineSpec } from './monitor/machine.js';
 import { joinNetwork, type Taps } from './network.js';
+import { findTemplate, type TemplateSpec, templateMemoryMib } from './template.js';
 
 /** What a monitor reads from a file. */
 export type MonitorOptions = Omit<MachineSpec, 'logFd' | 'tapFds'>;
@@ -41,11 +42,10 @@ export async function launchMachine(socketPath: string, logPath: string, idSlot:
 	let listenFd = -1;
 	let logFd = -1;
 	try {
+		logFd = openSync(logPath, 'a', 0o600);
+		const memoryMib = isLimited ? Math.ceil(memoryLimitBytes / MIB) + OVERHEAD_MIB : DEFAULT_MEMORY_MIB;
 		const options: MonitorOptions = {
-			image,
-			accelerator: findAccelerator(image),
-			memoryMib: isLimited ? Math.ceil(memoryLimitBytes / MIB) + OVERHEAD_MIB : DEFAULT_MEMORY_MIB,
-			cpus: 1,
+			...(await templateOf(config, { image, accelerator: findAccelerator(image), memoryMib, cpus: 1 }, idSlot, logFd)),
 			hostname: config.hostname,
 			idSlot,
 			folder,
@@ -56,7 +56,6 @@ export async function launchMachine(socketPath: string, logPath: string, idSlot:
 		writeFileSync(optionsFile, JSON.stringify(options), { mode: 0o600 });
 		listenFd = native.listenUnix(socketPath);
 		if (listenFd < 0) throw HostError.errno(`Listen on ${socketPath}`, -listenFd);
-		logFd = openSync(logPath, 'a', 0o600);
 		const script = join(packageRoot(), 'dist/vm-monitor-start.cjs');
 		const start = (): ChildProcess =>
 			spawn(process.execPath, ['--max-semi-space-size=1', script, optionsFile], {
@@ -75,6 +74,31 @@ export async function launchMachine(socketPath: string, logPath: string, idSlot:
 	} finally {
 		for (const fd of [logFd, listenFd]) if (fd >= 0) native.close(fd);
 		for (const fd of tapFds) native.close(fd);
+	}
+}
+
+/** "false" makes a pod's machine boot, so that it shares no memory's content with another's. */
+const TEMPLATE_ANNOTATION = 'io.isopod.vm.template';
+/** The same for all pods, in the environment of whoever starts them. */
+const TEMPLATE_VARIABLE = 'ISOPOD_VM_TEMPLATE';
+
+/** A machine's size, and the template that it is a clone of: none where that is not wanted, or can't be made, which is told in the log. */
+async function templateOf(
+	config: Config,
+	spec: TemplateSpec,
+	idSlot: number,
+	logFd: number,
+): Promise<TemplateSpec & { template: string | null }> {
+	const wish = config.annotations[TEMPLATE_ANNOTATION] ?? process.env[TEMPLATE_VARIABLE] ?? 'true';
+	if (wish !== 'true' && wish !== 'false')
+		throw new ConfigError(`annotations.${TEMPLATE_ANNOTATION}`, `want "true" or "false", not ${JSON.stringify(wish)}`);
+	if (wish === 'false') return { ...spec, template: null };
+	const rounded = { ...spec, memoryMib: templateMemoryMib(spec.memoryMib) };
+	try {
+		return { ...rounded, template: await findTemplate(rounded, idSlot, logFd) };
+	} catch (error) {
+		writeSync(logFd, `${error instanceof Error ? error.message : error}: the machine boots instead\n`);
+		return { ...spec, template: null };
 	}
 }
 

@@ -1,16 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { isopod } from '../../../proto/generated/agent.js';
 import { HostError } from '../../host-error.js';
 import { native } from '../../native.js';
-import type { GuestImage } from '../image.js';
 import { addressBytes, type MachineNetwork, macBytes } from '../network.js';
-import { type Accelerator, QEMU_FDS, qemuCommand, qemuFiles } from '../qemu.js';
+import { CLONE_SHARE, IGNORE_SHARED, type MachineOptions, QEMU_FDS, qemuCommand, qemuFiles } from '../qemu.js';
+import { STATE_FILE, type TemplateSpec } from '../template.js';
 import { SHARE, VIRTIOFSD_CAPABILITIES, VIRTIOFSD_LISTEN_FD, virtiofsdCommand, virtiofsdFiles } from '../virtiofsd.js';
-import { AGENT_VERSION, AgentClient } from './agent-client.js';
+import { AGENT_VERSION, AgentClient, type AgentMessage } from './agent-client.js';
 import { Confined } from './confined.js';
 import type { HostLoop } from './host-loop.js';
+import { HostStream } from './host-stream.js';
+import { newMemory, restoreMemory } from './machine-memory.js';
 import { Qmp } from './qmp.js';
 
 /** How long a machine may take until its agent answers: emulated ones on a busy host are slow. */
@@ -19,11 +21,9 @@ const POWER_OFF_LIMIT_MS = 3000;
 const ENTROPY_BYTES = 64;
 const MACHINE_ID_BYTES = 16;
 
-export interface MachineSpec {
-	readonly image: GuestImage;
-	readonly accelerator: Accelerator;
-	readonly memoryMib: number;
-	readonly cpus: number;
+export interface MachineSpec extends TemplateSpec {
+	/** Folder of the template that it is a clone of, null: it boots. */
+	readonly template: string | null;
 	readonly hostname: string;
 	readonly idSlot: number;
 	/** For sockets that live for a moment. */
@@ -42,7 +42,8 @@ export class Machine {
 		readonly agent: AgentClient,
 		readonly qmp: Qmp,
 		private readonly qemu: Confined,
-		readonly virtiofsd: Confined,
+		/** Of a machine that is to be a template: null. */
+		readonly virtiofsd: Confined | null,
 		/** The daemon's mount namespace, where trees are attached. */
 		private readonly mountNamespace: number,
 		/** Resolves, with why, when the machine has ended: it is of no use when one of its parts has. */
@@ -51,28 +52,13 @@ export class Machine {
 
 	/** Rejects when the machine doesn't come up; nothing of it is left then. */
 	static async start(loop: HostLoop, spec: MachineSpec): Promise<Machine> {
-		const opened: number[] = [];
-		const pair = (): [number, number] => {
-			const fds = new Int32Array(2);
-			const error = native.socketPair(fds);
-			if (error < 0) throw HostError.errno('Make a socket pair', -error);
-			opened.push(fds[1]!);
-			return [fds[0]!, fds[1]!];
-		};
-		const parts: Confined[] = [];
-		const start = (options: Omit<Parameters<typeof Confined.start>[0], 'idSlot' | 'logFd' | 'cgroups'>): Confined => {
-			const part = Confined.start({ ...options, idSlot: spec.idSlot, logFd: spec.logFd, cgroups: [] });
-			parts.push(part);
-			return part;
-		};
+		const parts = new Parts(loop, spec.idSlot, spec.logFd);
 		try {
 			const socket = join(spec.folder, 'share.sock');
-			const listenFd = native.listenUnix(socket);
-			if (listenFd < 0) throw HostError.errno(`Listen on ${socket}`, -listenFd);
-			opened.push(listenFd);
+			const listenFd = parts.own(native.listenUnix(socket), `Listen on ${socket}`);
 			// The daemon waits in accept(2).
 			native.setNonBlocking(listenFd, false);
-			const virtiofsd = start({
+			const virtiofsd = parts.start({
 				name: 'the virtiofs daemon',
 				command: virtiofsdCommand(),
 				files: virtiofsdFiles(),
@@ -80,46 +66,64 @@ export class Machine {
 				fds: [[listenFd, VIRTIOFSD_LISTEN_FD]],
 				capabilities: VIRTIOFSD_CAPABILITIES,
 			});
-			const shareFd = native.connectUnix(socket);
-			if (shareFd < 0) throw HostError.errno(`Connect to ${socket}`, -shareFd);
-			opened.push(shareFd);
+			const shareFd = parts.own(native.connectUnix(socket), `Connect to ${socket}`);
 			rmSync(socket);
-			const [qmpFd, qemuQmpFd] = pair();
-			const [agentFd, qemuAgentFd] = pair();
-			const command = qemuCommand({ ...spec, hasShare: true, macs: spec.network.interfaces.map(({ mac }) => mac), console: null });
-			const qemu = start({
-				name: 'QEMU',
-				command,
-				files: [...qemuFiles(spec.image), ...(spec.accelerator === 'kvm' ? ['/dev/kvm:/dev/kvm'] : [])],
-				tmpfs: [],
-				fds: [
-					[qemuQmpFd, QEMU_FDS.qmp],
-					[qemuAgentFd, QEMU_FDS.agent],
-					[shareFd, QEMU_FDS.share],
-					...spec.tapFds.map((fd, i) => [fd, QEMU_FDS.taps + i] as const),
-				],
-				capabilities: 0,
-			});
+			const { template } = spec;
+			const memoryFd = template === null ? -1 : parts.own(newMemory(spec.memoryMib), 'Make memory');
+			const stateEnds = template === null ? null : parts.pipe();
+			const options = { hasShare: true, macs: spec.network.interfaces.map(({ mac }) => mac), console: null };
+			const { qemu, agent, qmp } = parts.startQemu(spec, { ...options, start: template === null ? 'boot' : 'clone' }, [
+				[shareFd, QEMU_FDS.share],
+				...(stateEnds === null
+					? []
+					: ([
+							[memoryFd, QEMU_FDS.memory],
+							[stateEnds.read, QEMU_FDS.state],
+						] as const)),
+				...spec.tapFds.map((fd, i) => [fd, QEMU_FDS.taps + i] as const),
+			]);
 			const mountNamespace = native.openNamespace(virtiofsd.pid, 'mnt');
 			if (mountNamespace < 0) throw HostError.errno("Open the virtiofs daemon's mount namespace", -mountNamespace);
-			const agent = new AgentClient(loop, agentFd);
-			const qmp = new Qmp(loop, qmpFd);
-			const ended = new Promise<string>((resolve) => {
-				for (const part of parts)
-					loop.watchEnd(part.pid, () => {
-						native.reap(part.pid);
-						resolve(`${part.name} has ended`);
-					});
-				agent.closed.then(resolve);
-			});
-			const machine = new Machine(agent, qmp, qemu, virtiofsd, mountNamespace, ended);
+			const machine = new Machine(agent, qmp, qemu, virtiofsd, mountNamespace, parts.ended(agent));
+			if (template !== null) {
+				// QEMU starts meanwhile. It runs the guest when it has the state.
+				restoreMemory(template, memoryFd);
+				const state = new HostStream(loop, native.dup(stateEnds!.write), ignore, ignore);
+				state.write(readFileSync(join(template, STATE_FILE)));
+				state.end();
+				await machine.answering(loop, restore(qmp));
+			}
 			await machine.configure(loop, spec);
 			return machine;
 		} catch (error) {
-			for (const part of parts) part.kill();
+			parts.kill();
 			throw error;
 		} finally {
-			for (const fd of opened) native.close(fd);
+			parts.closeFds();
+		}
+	}
+
+	/** A machine that is there to be saved, when its agent has answered: it has no share, no network and no name. Its memory's descriptor is the caller's. Rejects as `start` does. */
+	static async startTemplate(
+		loop: HostLoop,
+		spec: TemplateSpec,
+		idSlot: number,
+		logFd: number,
+	): Promise<{ machine: Machine; memoryFd: number }> {
+		const parts = new Parts(loop, idSlot, logFd);
+		const memoryFd = newMemory(spec.memoryMib);
+		try {
+			const options = { hasShare: false, macs: [], console: null, start: 'template' } as const;
+			const { qemu, agent, qmp } = parts.startQemu(spec, options, [[memoryFd, QEMU_FDS.memory]]);
+			const machine = new Machine(agent, qmp, qemu, null, -1, parts.ended(agent));
+			await machine.awaitHello(loop);
+			return { machine, memoryFd };
+		} catch (error) {
+			parts.kill();
+			native.close(memoryFd);
+			throw error;
+		} finally {
+			parts.closeFds();
 		}
 	}
 
@@ -149,18 +153,27 @@ export class Machine {
 
 	kill(): void {
 		this.qemu.kill();
-		this.virtiofsd.kill();
+		this.virtiofsd?.kill();
 	}
 
-	private async configure(loop: HostLoop, spec: MachineSpec): Promise<void> {
+	private async awaitHello(loop: HostLoop): Promise<void> {
+		const hello = await this.answering(loop, this.agent.hello);
+		checkVersion(hello);
+	}
+
+	/** Rejects when `promise` takes longer than a boot, or when the machine ends. */
+	private answering<T>(loop: HostLoop, promise: Promise<T>): Promise<T> {
 		const gone = this.ended.then((why) => {
 			throw new Error(`The machine ended before its agent answered: ${why}`);
 		});
 		gone.catch(() => {});
-		const hello = await withLimit(loop, BOOT_LIMIT_MS, Promise.race([this.agent.hello, gone]), 'boot the machine');
-		const { version } = hello.hello ?? {};
-		if (version !== AGENT_VERSION) throw new Error(`The agent speaks version ${version} of its protocol, the monitor ${AGENT_VERSION}`);
-		await this.agent.call({
+		return withLimit(loop, BOOT_LIMIT_MS, Promise.race([promise, gone]), 'start the machine');
+	}
+
+	private async configure(loop: HostLoop, spec: MachineSpec): Promise<void> {
+		// A clone's agent has said its hello to the one who saved it.
+		if (spec.template === null) await this.awaitHello(loop);
+		const configured = this.agent.call({
 			configure: {
 				hostname: spec.hostname,
 				timeNs: Date.now() * 1e6,
@@ -170,9 +183,104 @@ export class Machine {
 				sysctls: [...spec.sysctls],
 			},
 		});
+		checkVersion(await this.answering(loop, configured));
+		if (spec.template !== null) await this.qmp.execute('device_add', CLONE_SHARE);
 		await this.agent.call({ shareFiles: { tag: 'share' } });
 	}
 }
+
+function checkVersion({ hello }: AgentMessage): void {
+	const { version } = hello ?? {};
+	if (version !== AGENT_VERSION) throw new Error(`The agent speaks version ${version} of its protocol, the monitor ${AGENT_VERSION}`);
+}
+
+/** The processes of a machine that starts, and descriptors that it needs for that only. */
+class Parts {
+	private readonly started: Confined[] = [];
+	private readonly fds: number[] = [];
+
+	constructor(
+		private readonly loop: HostLoop,
+		private readonly idSlot: number,
+		private readonly logFd: number,
+	) {}
+
+	/** Takes a descriptor over that some call has returned. Throws HostError with what the call was for when that has failed. */
+	own(fd: number, what: string): number {
+		if (fd < 0) throw HostError.errno(what, -fd);
+		this.fds.push(fd);
+		return fd;
+	}
+
+	pipe(): { readonly read: number; readonly write: number } {
+		const ends = new Int32Array(2);
+		const error = native.pipe(ends);
+		if (error < 0) throw HostError.errno('Make a pipe', -error);
+		this.fds.push(...ends);
+		return { read: ends[0]!, write: ends[1]! };
+	}
+
+	start(options: Omit<Parameters<typeof Confined.start>[0], 'idSlot' | 'logFd' | 'cgroups'>): Confined {
+		const part = Confined.start({ ...options, idSlot: this.idSlot, logFd: this.logFd, cgroups: [] });
+		this.started.push(part);
+		return part;
+	}
+
+	startQemu(
+		spec: TemplateSpec,
+		options: Pick<MachineOptions, 'hasShare' | 'macs' | 'console' | 'start'>,
+		fds: readonly (readonly [source: number, target: number])[],
+	): { readonly qemu: Confined; readonly agent: AgentClient; readonly qmp: Qmp } {
+		const [qmpFd, qemuQmpFd] = this.pair();
+		const [agentFd, qemuAgentFd] = this.pair();
+		const qemu = this.start({
+			name: 'QEMU',
+			command: qemuCommand({ ...spec, ...options }),
+			files: [...qemuFiles(spec.image), ...(spec.accelerator === 'kvm' ? ['/dev/kvm:/dev/kvm'] : [])],
+			tmpfs: [],
+			fds: [[qemuQmpFd, QEMU_FDS.qmp], [qemuAgentFd, QEMU_FDS.agent], ...fds],
+			capabilities: 0,
+		});
+		return { qemu, agent: new AgentClient(this.loop, agentFd), qmp: new Qmp(this.loop, qmpFd) };
+	}
+
+	/** Resolves, with why, when one of them has ended. */
+	ended(agent: AgentClient): Promise<string> {
+		return new Promise((resolve) => {
+			for (const { pid, name } of this.started)
+				this.loop.watchEnd(pid, () => {
+					native.reap(pid);
+					resolve(`${name} has ended`);
+				});
+			agent.closed.then(resolve);
+		});
+	}
+
+	kill(): void {
+		for (const part of this.started) part.kill();
+	}
+
+	closeFds(): void {
+		for (const fd of this.fds.splice(0)) native.close(fd);
+	}
+
+	/** Ours, and one for a process that is started. */
+	private pair(): [number, number] {
+		const ends = new Int32Array(2);
+		const error = native.socketPair(ends);
+		if (error < 0) throw HostError.errno('Make a socket pair', -error);
+		this.fds.push(ends[1]!);
+		return [ends[0]!, ends[1]!];
+	}
+}
+
+async function restore(qmp: Qmp): Promise<void> {
+	await qmp.execute('qmp_capabilities');
+	await qmp.execute('migrate-set-capabilities', IGNORE_SHARED);
+	await qmp.execute('migrate-incoming', { uri: `fd:${QEMU_FDS.state}` });
+}
+
+function ignore(): void {}
 
 function networkMessages({
 	interfaces,

@@ -2,10 +2,12 @@ import { readFileSync, writeSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { native } from '../../native.js';
 import type { MonitorOptions } from '../launch.js';
+import type { TemplateSpec } from '../template.js';
 import { VmContainers } from './containers.js';
 import { VmControlServer } from './control-server.js';
 import { HostLoop } from './host-loop.js';
-import { Machine } from './machine.js';
+import { Machine, type MachineSpec } from './machine.js';
+import { makeTemplate } from './template-maker.js';
 
 /** The descriptors that the front end leaves: the listening control socket, a pipe for one line (what came of the start), and taps from FIRST_TAP_FD on. */
 const CONTROL_FD = 3;
@@ -21,7 +23,11 @@ function log(msg: string): void {
 
 /** The monitor of one pod's virtual machine: holds its programs' streams and answers front ends, until the pod's first container has ended. */
 async function main(): Promise<void> {
-	const [file = ''] = process.argv.slice(2);
+	const [file = '', text = ''] = process.argv.slice(2);
+	if (file === 'template') {
+		await serveTemplate(text);
+		return;
+	}
 	// Started without one by the build, to compile it.
 	if (!isAbsolute(file)) return;
 	const options = JSON.parse(readFileSync(file, 'utf8')) as MonitorOptions;
@@ -30,7 +36,7 @@ async function main(): Promise<void> {
 	let machine: Machine;
 	try {
 		const tapFds = options.network.interfaces.map((_, i) => FIRST_TAP_FD + i);
-		machine = await Machine.start(loop, { ...options, logFd: STDERR_FD, tapFds });
+		machine = await startMachine(loop, { ...options, logFd: STDERR_FD, tapFds });
 		// QEMU has its own: they are to go when it does.
 		for (const fd of tapFds) native.close(fd);
 	} catch (error) {
@@ -48,7 +54,31 @@ async function main(): Promise<void> {
 		loop.after(FAREWELL_MS, () => process.exit(1));
 	});
 	new VmControlServer(loop, containers, CONTROL_FD, log);
-	writeSync(REPORT_FD, `${JSON.stringify({ treesPid: machine.virtiofsd.pid })}\n`);
+	writeSync(REPORT_FD, `${JSON.stringify({ treesPid: machine.virtiofsd!.pid })}\n`);
+}
+
+/** A template that can't be cloned costs its machines time, not their lives. */
+async function startMachine(loop: HostLoop, spec: MachineSpec): Promise<Machine> {
+	if (spec.template === null) return Machine.start(loop, spec);
+	try {
+		return await Machine.start(loop, spec);
+	} catch (error) {
+		log(`clone the template ${spec.template}: ${error instanceof Error ? error.message : error}; the machine boots instead`);
+		return Machine.start(loop, { ...spec, template: null });
+	}
+}
+
+/** Makes a template and exits; what fails is said on standard output. */
+async function serveTemplate(text: string): Promise<void> {
+	const { spec, idSlot } = JSON.parse(text) as { spec: TemplateSpec; idSlot: number };
+	const loop = new HostLoop();
+	setImmediate(() => loop.run());
+	try {
+		await makeTemplate(loop, spec, idSlot, STDERR_FD);
+		process.exit(0);
+	} catch (error) {
+		process.stdout.write(`${error instanceof Error ? error.message : error}\n`, () => process.exit(1));
+	}
 }
 
 void main();

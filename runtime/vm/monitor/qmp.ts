@@ -1,3 +1,4 @@
+import { native } from '../../native.js';
 import type { HostLoop } from './host-loop.js';
 import { HostStream } from './host-stream.js';
 
@@ -12,7 +13,10 @@ export class Qmp {
 	private readonly waiting: { resolve(value: unknown): void; reject(error: Error): void }[] = [];
 
 	/** Takes the descriptor over. */
-	constructor(loop: HostLoop, fd: number) {
+	constructor(
+		loop: HostLoop,
+		private readonly fd: number,
+	) {
 		this.stream = new HostStream(
 			loop,
 			fd,
@@ -31,6 +35,16 @@ export class Qmp {
 			}
 			this.waiting.push({ resolve, reject });
 			this.stream.write(Buffer.from(`${JSON.stringify({ execute: command, arguments: args })}\n`));
+		});
+	}
+
+	/** Gives QEMU a copy of a descriptor, under a name. Nothing else may be on its way. Rejects as `execute` does. */
+	giveDescriptor(name: string, fd: number): Promise<unknown> {
+		return new Promise((resolve, reject) => {
+			this.waiting.push({ resolve, reject });
+			const command = Buffer.from(`${JSON.stringify({ execute: 'getfd', arguments: { fdname: name } })}\n`);
+			const sent = native.sendMessage(this.fd, command, 0, command.length, Int32Array.of(fd));
+			if (sent !== command.length) this.close();
 		});
 	}
 
