@@ -38,7 +38,7 @@ export class HostLoop {
 		this.watched.set(key, action);
 		if (native.watchEnd(pid, key, false) < 0) {
 			this.watched.delete(key);
-			setImmediate(action);
+			this.after(0, action);
 		}
 	}
 

@@ -32,7 +32,7 @@ export class HostStream {
 
 	resume(): void {
 		this.isPaused = false;
-		if (this.isReady) setImmediate(() => this.read());
+		if (this.isReady) this.loop.after(0, () => this.read());
 	}
 
 	pause(): void {
