@@ -12,6 +12,7 @@ import type { Resources } from '../oci/resources.js';
 import { type ContainerRecord, processStart, type StateStore } from '../oci/state.js';
 import { setNetworkSysctls } from '../oci/sysctl.js';
 import { launchMachine } from '../vm/launch.js';
+import { leaveNetwork } from '../vm/network.js';
 import { type Answer, SandboxClient, SandboxGone } from './client.js';
 import { enterCgroup, freeze, groupPath, helpers, livingGroup, thaw } from './control-group.js';
 import { adoptEarly } from './early.js';
@@ -421,7 +422,19 @@ async function destroyPod(store: StateStore, record: ContainerRecord): Promise<v
 		if (cgroupsPath !== null && Cgroup.at(cgroupsPath).isFrozen()) Cgroup.at(cgroupsPath).freeze(false);
 		await waitForEnd(pid, pidStart);
 	}
+	if (record.handler === 'isopod-vm') leaveMachineNetwork(store, id);
 	forget(store, record, id);
+}
+
+function leaveMachineNetwork(store: StateStore, id: string): void {
+	let namespace: string | null;
+	try {
+		namespace = parseConfig(store.config(id)).linux.networkNamespace;
+	} catch {
+		// Without a config it was joined to none.
+		return;
+	}
+	if (namespace !== null) leaveNetwork(namespace);
 }
 
 /** `client` is null when the sandbox process is gone. */

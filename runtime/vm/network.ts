@@ -102,6 +102,19 @@ export function joinNetwork(namespace: string): Taps {
 	}
 }
 
+/** Takes the redirection off a namespace that a machine was joined to: its own stack hears again. Nothing is left to do where the namespace is gone. */
+export function leaveNetwork(namespace: string): void {
+	try {
+		const links = JSON.parse(inNamespace(namespace, 'ip -json link show')) as { readonly ifname: string; readonly link_type: string }[];
+		const script = links
+			.filter(({ link_type }) => link_type === 'ether')
+			.map(({ ifname }) => `tc qdisc del dev ${quoted(ifname)} ingress 2>/dev/null`);
+		if (script.length > 0) inNamespace(namespace, `${script.join('; ')}; true`);
+	} catch {
+		// Its owner has removed it before.
+	}
+}
+
 function readNetwork(namespace: string): MachineNetwork {
 	const list = (of: string): string => `ip -json ${of}; echo`;
 	const output = inNamespace(
