@@ -391,7 +391,7 @@ void Agent::FailBirth(uint32_t number, const std::string& error) {
   program->report = Descriptor();
   program->is_exit_sent = true;
   program->is_started = true;
-  if (program->helper_pid != 0) programs_.erase(number);
+  if (program->is_exec) programs_.erase(number);
 }
 
 void Agent::ArmOutput(RunningProgram* program, int index) {

@@ -78,7 +78,7 @@ export async function launchMachine(socketPath: string, logPath: string, idSlot:
 }
 
 /** "false" makes a pod's machine boot, so that it shares no memory's content with another's. */
-const TEMPLATE_ANNOTATION = 'io.isopod.vm.template';
+const TEMPLATE_ANNOTATION = 'dev.isopod.vm.template';
 /** The same for all pods, in the environment of whoever starts them. */
 const TEMPLATE_VARIABLE = 'ISOPOD_VM_TEMPLATE';
 

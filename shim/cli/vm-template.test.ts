@@ -53,8 +53,8 @@ t.test('two machines of one template differ in random numbers and host name, and
 t.test('a machine that is to share nothing boots', (t) => {
 	const bench = new Workbench();
 	t.teardown(() => bench.clean());
-	t.not(machine(t, bench, 'c1', { 'io.isopod.vm.template': 'false' })[4], CLONE_PLACES);
-	bench.configure(['true'], { process: { terminal: false }, annotations: { 'io.isopod.vm.template': 'maybe' } });
+	t.not(machine(t, bench, 'c1', { 'dev.isopod.vm.template': 'false' })[4], CLONE_PLACES);
+	bench.configure(['true'], { process: { terminal: false }, annotations: { 'dev.isopod.vm.template': 'maybe' } });
 	t.match(bench.isopod([...VM, 'run', 'c2']), { code: 1, stderr: /io\.isopod\.vm\.template.*"maybe"/ });
 	t.end();
 });
