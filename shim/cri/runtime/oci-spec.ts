@@ -120,10 +120,30 @@ export function containerSpec(
 	};
 }
 
+/** CNI_ARGS is a list NAME=VALUE;… in an environment variable. Kubernetes' names have 253 characters at most. */
+const ARGUMENT = /^[^\p{Cc};=]{0,253}$/u;
+/** As sethostname(2) takes it, but for what would not be one line of /etc/hosts. */
+const HOSTNAME = /^[\w.-]{0,64}$/;
+const WORD = /^[^\s\p{Cc}]{1,255}$/u;
+
+/** Something that came from a client, in a message. */
+function quote(text: string | null | undefined): string {
+	return JSON.stringify((text ?? '').slice(0, 64));
+}
+
 /** Refuses what a sandbox doesn't give: the host's namespaces, its devices, its security modules. Throws CriError. */
 export function checkPod(config: PodConfig): void {
 	const security = config.linux?.securityContext;
-	if (!config.metadata?.name || !config.metadata.uid) throw invalid('the pod has no name or uid in its metadata');
+	const { name, uid, namespace } = config.metadata ?? {};
+	if (!name || !uid) throw invalid('the pod has no name or uid in its metadata');
+	// They are arguments of network plugins.
+	for (const [field, text] of Object.entries({ name, uid, namespace }))
+		if (!ARGUMENT.test(text ?? ''))
+			throw invalid(`the pod's ${field} ${quote(text)} has characters that no ${field} has, or too many of them`);
+	if (!HOSTNAME.test(config.hostname ?? '')) throw invalid(`${quote(config.hostname)} is no hostname`);
+	const { servers, searches, options } = config.dnsConfig ?? {};
+	for (const word of [...(servers ?? []), ...(searches ?? []), ...(options ?? [])])
+		if (!WORD.test(word)) throw invalid(`${quote(word)} is no word of a resolv.conf`);
 	checkNamespaces(security?.namespaceOptions ?? {});
 	if (security?.privileged === true) throw invalid(PRIVILEGED);
 }
