@@ -36,9 +36,9 @@ static bool is_starting(int argc, char** argv, const char** state) {
 int main(int argc, char** argv) {
   find_package();
   unsetenv("ISOPOD_EARLY");
-  // Node parses these certificates when it starts, which takes longer than all the rest of its start; no command here
-  // speaks TLS.
-  unsetenv("NODE_EXTRA_CA_CERTS");
+  // Node parses these certificates when it starts, which takes longer than all the rest of its start; only the server
+  // speaks TLS, with registries.
+  if (argc < 2 || strcmp(argv[1], "serve") != 0) unsetenv("NODE_EXTRA_CA_CERTS");
   bool has_list = read_list();
   const char* state;
   if (has_list && geteuid() == 0 && is_starting(argc, argv, &state)) start_early(state);
