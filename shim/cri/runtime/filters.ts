@@ -18,3 +18,9 @@ const PAGE_ITEMS = 100;
 export async function* pages<T, M>(items: readonly T[], message: (items: T[]) => M): AsyncGenerator<M> {
 	for (let at = 0; at < Math.max(1, items.length); at += PAGE_ITEMS) yield message(items.slice(at, at + PAGE_ITEMS));
 }
+
+/** The values of what has succeeded: a container that ends while all are asked for theirs is no failure of the others. */
+export async function fulfilled<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+	const settled = await Promise.allSettled(promises);
+	return settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+}

@@ -1,6 +1,7 @@
 import type { runtime } from '../../../proto/generated/cri.js';
 import { cri } from '../methods.js';
 import type { Container } from './container.js';
+import { fulfilled } from './filters.js';
 import type { Pod } from './pod.js';
 import { containerUsage, podUsage, runningOf } from './resource-stats.js';
 import { type DeviceUsage, devicesOf, type Usage } from './usage.js';
@@ -128,7 +129,7 @@ export async function podMetrics(pod: Pod): Promise<PodMetrics> {
 	return {
 		podSandboxId: pod.id,
 		metrics: metricsOf(subject, ['POD', pod.id, '', ''], pod, () => true),
-		containerMetrics: await Promise.all(
+		containerMetrics: await fulfilled(
 			runningOf(pod).map(async (container) => ({ containerId: container.id, metrics: await containerMetrics(container) })),
 		),
 	};

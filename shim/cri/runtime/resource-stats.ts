@@ -5,6 +5,7 @@ import { readStats } from '../../../runtime/oci/cgroup/stats.js';
 import type { Snapshots } from '../../image/snapshots.js';
 import type { Container } from './container.js';
 import { DiskUsage } from './disk-usage.js';
+import { fulfilled } from './filters.js';
 import { groupOf } from './oci-spec.js';
 import type { Pod } from './pod.js';
 import { CpuRates, type DeviceUsage, devicesOf, NO_PRESSURE, readPressure, sumOf, type Usage, usageOf } from './usage.js';
@@ -58,7 +59,7 @@ export class ResourceStats {
 					interfaces: devices.filter((device) => device !== main).map(describeDevice),
 				},
 				process: { timestamp, processCount: value(usage.processes) },
-				containers: await Promise.all(running.map((container) => this.container(container))),
+				containers: await fulfilled(running.map((container) => this.container(container))),
 				...ioOf(usage),
 			},
 		};
@@ -122,7 +123,7 @@ export async function podUsage(pod: Pod): Promise<Usage> {
 	const parent = pod.config.linux?.cgroupParent;
 	if (parent) return groupUsage(parent);
 	const own = groupOf(pod.config, pod.id);
-	return sumOf([groupUsage(own), groupUsage(groupAt(own).sandboxPath), ...(await Promise.all(runningOf(pod).map(containerUsage)))]);
+	return sumOf([groupUsage(own), groupUsage(groupAt(own).sandboxPath), ...(await fulfilled(runningOf(pod).map(containerUsage)))]);
 }
 
 function groupUsage(path: string): Usage {

@@ -2,7 +2,7 @@ import { status } from '@grpc/grpc-js';
 import type { runtime } from '../../../proto/generated/cri.js';
 import { CriError } from '../server/cri-error.js';
 import type { Methods } from '../server/grpc-server.js';
-import { matchesId, matchesLabels, pages } from './filters.js';
+import { fulfilled, matchesId, matchesLabels, pages } from './filters.js';
 import { metricDescriptors, podMetrics } from './pod-metrics.js';
 import type { Pods } from './pods.js';
 import type { ResourceStats } from './resource-stats.js';
@@ -20,7 +20,7 @@ export function statsMethods(pods: Pods, stats: ResourceStats): Methods<'Runtime
 				matchesId(pod.id, filter?.podSandboxId) &&
 				matchesLabels(config.labels, filter?.labelSelector),
 		);
-		return Promise.all(chosen.map((container) => stats.container(container)));
+		return fulfilled(chosen.map((container) => stats.container(container)));
 	};
 	const listPods = async (
 		filter: runtime.v1.PodSandboxStatsFilter.$Properties | null | undefined,
@@ -28,10 +28,10 @@ export function statsMethods(pods: Pods, stats: ResourceStats): Methods<'Runtime
 		const chosen = [...pods.allPods()].filter(
 			(pod) => pod.isReady && matchesId(pod.id, filter?.id) && matchesLabels(pod.config.labels, filter?.labelSelector),
 		);
-		return Promise.all(chosen.map((pod) => stats.pod(pod)));
+		return fulfilled(chosen.map((pod) => stats.pod(pod)));
 	};
 	const listMetrics = (): Promise<runtime.v1.PodSandboxMetrics.$Properties[]> =>
-		Promise.all([...pods.allPods()].filter((pod) => pod.isReady).map((pod) => podMetrics(pod)));
+		fulfilled([...pods.allPods()].filter((pod) => pod.isReady).map((pod) => podMetrics(pod)));
 	return {
 		ContainerStats: async ({ containerId }) => ({ stats: await stats.container(pods.container(containerId)) }),
 		ListContainerStats: async ({ filter }) => ({ stats: await listContainers(filter) }),
