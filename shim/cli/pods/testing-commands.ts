@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { imageOf, imageServer, serve, tarOf } from '../../image/testing.js';
 import { PodsBench, PROGRAM, podYaml, type ServerKind } from './testing.js';
 
@@ -20,18 +20,41 @@ function talk(port: number, text: string): Promise<string> {
 	});
 }
 
-/** Every command at a server of one kind. */
+/** Runs a shell's line at a terminal: the exit code and all that was shown. `onText` may type an answer to what has been shown by now. */
+function onTerminal(
+	bench: PodsBench,
+	line: string,
+	onText: (output: string, type: (text: string) => void) => void = () => undefined,
+): Promise<{ readonly code: number | null; readonly output: string }> {
+	const child = spawn('script', ['--quiet', '--return', '--command', line, '/dev/null'], {
+		stdio: ['pipe', 'pipe', 'inherit'],
+		env: bench.environment,
+		timeout: 20_000,
+	});
+	let output = '';
+	child.stdout.setEncoding('utf8').on('data', (text: string) => {
+		output += text;
+		onText(output, (typed) => child.stdin.write(typed));
+	});
+	return new Promise((resolve) => child.once('close', (code) => resolve({ code, output })));
+}
+
+/** Starts the pod `web`, whose container `main` echoes on port 8080 and whose `side` is `cat`. */
+async function startWeb(t: Test, bench: PodsBench): Promise<void> {
+	const script = 'ln -s busybox /bin/tar; for i in 1 2 3; do echo line $i; done; echo err >&2; while :; do nc -l -p 8080 -e cat; done';
+	const side = '    - {name: side, image: "localhost/busybox:1", command: [sh, -c, "echo side; exec cat"], stdin: true}\n';
+	const web = `${podYaml('web', script)}${side}`;
+	const { code, stderr } = await bench.runWith(web, 'pod', 'run', '-d', '-');
+	t.equal(code, 0, stderr);
+	await bench.spawn('logs', '-f', 'web').until(/line 3/);
+}
+
+/** What works on containers that run, at a server of one kind. */
 export function testCommands(kind: ServerKind): void {
 	t.test(kind, async (t) => {
 		const bench = await PodsBench.start(kind);
 		t.teardown(() => bench.stop());
-		const script =
-			'ln -s busybox /bin/tar; ln -s busybox /bin/ln; for i in 1 2 3; do echo line $i; done; echo err >&2; while :; do nc -l -p 8080 -e cat; done';
-		const side = '    - {name: side, image: "localhost/busybox:1", command: [sh, -c, "echo side; exec cat"], stdin: true}\n';
-		const web = `${podYaml('web', script.replace('; ln -s busybox /bin/ln', ''))}${side}`;
-		const { code, stderr } = await bench.runWith(web, 'pod', 'run', '-d', '-');
-		t.equal(code, 0, stderr);
-		await bench.spawn('logs', '-f', 'web').until(/line 3/);
+		await startWeb(t, bench);
 
 		t.test('ps: formats, filters', async (t) => {
 			const { stdout } = await bench.run('ps');
@@ -80,17 +103,12 @@ export function testCommands(kind: ServerKind): void {
 			t.match(missing, { code: 1, stderr: /nothing.*executable file not found/ });
 			const typed = `'tty; until stty size | grep "33 91"; do sleep 0.1; done; read line; echo got:$line; exit 5'`;
 			const command = `${PROGRAM} exec -it web -- sh -c ${typed}`;
-			const child = spawn('script', ['--quiet', '--return', '--command', `stty cols 91 rows 33; ${command}`, '/dev/null'], {
-				stdio: 'pipe',
-				env: bench.environment,
-				timeout: 20_000,
+			let isTyped = false;
+			const { code, output } = await onTerminal(bench, `stty cols 91 rows 33; ${command}`, (shown, type) => {
+				if (!isTyped && shown.includes('33 91')) type('hello\r');
+				isTyped ||= shown.includes('33 91');
 			});
-			let output = '';
-			child.stdout.setEncoding('utf8').on('data', (text: string) => {
-				if (!output.includes('33 91') && (output + text).includes('33 91')) child.stdin.write('hello\r');
-				output += text;
-			});
-			t.equal(await new Promise((resolve) => child.once('close', resolve)), 5, output);
+			t.equal(code, 5, output);
 			t.match(output, /\/dev\/pts\/\d/);
 			t.match(output, /got:hello/);
 		});
@@ -141,12 +159,25 @@ export function testCommands(kind: ServerKind): void {
 			t.equal((await forward.ended).code, 130);
 			t.match(await bench.run('port-forward', 'web', 'http'), { code: 1, stderr: /want ports/ });
 		});
+	});
+}
+
+/** What shows, pulls, completes and removes, at a server of one kind. */
+export function testOverview(kind: ServerKind): void {
+	t.test(kind, async (t) => {
+		const bench = await PodsBench.start(kind);
+		t.teardown(() => bench.stop());
+		await startWeb(t, bench);
 
 		t.test('stats, top, inspect, images', async (t) => {
 			const stats = await bench.run('stats', 'web');
 			t.match(stats.stdout, /^CONTAINER +POD +NAME +CPU % +MEM +LIMIT/, stats.stderr);
 			t.match(stats.stdout, /^\w{13} +web +main +[\d.]+ +[\d.]+[KM]iB/m);
 			t.equal((JSON.parse((await bench.run('stats', '-o', 'json', 'web/side')).stdout) as object[]).length, 1);
+			const live = await onTerminal(bench, `stty cols 120 rows 10; timeout --preserve-status --signal INT 3 ${PROGRAM} stats`);
+			t.equal(live.code, 0);
+			t.ok((live.output.match(/CONTAINER +POD/g) ?? []).length >= 2, 'it is drawn again and again');
+			t.ok(live.output.endsWith('\x1b[?1049l\x1b[?25h'), 'the terminal is left as it was');
 			t.match((await bench.run('top', 'web')).stdout, /^main +1 +0 +\w +\S+ +\S+ +sh -c /m);
 			t.match(JSON.parse((await bench.run('inspect', 'web/main')).stdout), { state: 'Running', metadata: { name: 'main' } });
 			t.match((await bench.run('inspect', '-o', 'yaml', 'web')).stdout, /^state: Ready$/m);
@@ -170,16 +201,8 @@ export function testCommands(kind: ServerKind): void {
 				}),
 			);
 			const name = `${host}/test/image:1`;
-			const terminal = spawn('script', ['--quiet', '--return', '--command', `stty cols 200; ${PROGRAM} pull ${name}`, '/dev/null'], {
-				stdio: ['ignore', 'pipe', 'inherit'],
-				env: bench.environment,
-				timeout: 20_000,
-			});
-			let output = '';
-			terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
-				output += text;
-			});
-			t.equal(await new Promise((resolve) => terminal.once('close', resolve)), 0, output);
+			const { code, output } = await onTerminal(bench, `stty cols 200; ${PROGRAM} pull ${name}`);
+			t.equal(code, 0, output);
 			t.match(output, `Pulling ${name}`);
 			if (kind === 'isopod serve') t.match(output, /█░+ \d\d % of \d+KiB/);
 			t.match(output, new RegExp(`Pulled ${name} in [\\d.]+ s`));
@@ -229,7 +252,11 @@ export function testCommands(kind: ServerKind): void {
 			);
 			t.match(
 				lines.find(({ kind: what, container }) => what === 'stopped' && container === 'main'),
-				{ exitCode: 4, pod: 'short' },
+				{
+					pod: 'short',
+					// containerd 1.6 has no events: a container that is removed at once is seen no more.
+					...(kind === 'containerd' ? {} : { exitCode: 4 }),
+				},
 			);
 			t.match(await bench.run('rm', 'web/side'), { code: 1, stderr: /is running/ });
 			t.match(await bench.run('stop', '-t', '0', 'web/side'), { code: 0, stdout: 'web/side\n' });

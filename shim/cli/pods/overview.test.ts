@@ -1,0 +1,3 @@
+import { testOverview } from './testing-commands.js';
+
+testOverview('isopod serve');
