@@ -61,6 +61,11 @@ export function isNotFound(error: unknown): boolean {
 	return codeOf(error) === status.NOT_FOUND;
 }
 
+/** The server is not there, at least for now. */
+export function isUnavailable(error: unknown): boolean {
+	return codeOf(error) === status.UNAVAILABLE;
+}
+
 /** The server does not have that call. */
 export function isUnimplemented(error: unknown): boolean {
 	return codeOf(error) === status.UNIMPLEMENTED;

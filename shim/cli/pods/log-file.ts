@@ -77,6 +77,7 @@ export class LogReader {
 		if (own.size < this.offset) {
 			// Cut in place.
 			this.offset = 0;
+			this.rest = Buffer.alloc(0);
 			return false;
 		}
 		const now = statSync(this.path, { throwIfNoEntry: false });

@@ -79,9 +79,10 @@ async function logs(connection: Connection, name: string, options: LogOptions): 
 	const isRunning = async (): Promise<boolean> => (await connection.call('ContainerStatus', { containerId })).status?.state === RUNNING;
 	for (let turn = 1; follow; turn++) {
 		const isLast = turn % POLLS_PER_LOOK === 0 && !(await isRunning());
+		// The last lines may be written a moment after the end is known.
+		await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 		reader.read((line) => isRecent(line) && print(line));
 		if (isLast) break;
-		await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 	}
 	reader.close();
 }

@@ -13,6 +13,7 @@ import { registerLogs } from './logs.js';
 import { registerPods } from './pods.js';
 import { registerPortForward } from './port-forward.js';
 import { registerStats } from './stats.js';
+import { printable } from './table.js';
 import { registerTop } from './top.js';
 
 const DEFAULT_TIMEOUT = 10;
@@ -37,7 +38,9 @@ export async function main(args: readonly string[], oci: Command): Promise<void>
 	} catch (error) {
 		if (error instanceof CommanderError) process.exitCode = error.exitCode;
 		else {
-			process.stderr.write(`isopod: ${error instanceof Error ? error.message : String(error)}\n`);
+			const message = error instanceof Error ? error.message : String(error);
+			// Some of it is what a container has said.
+			process.stderr.write(`isopod: ${message.split('\n').map(printable).join('\n')}\n`);
 			process.exitCode = 1;
 		}
 	}

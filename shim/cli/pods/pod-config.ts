@@ -63,7 +63,7 @@ export function sandboxConfig(pod: Pod, uid: string, logDirectory: string, podFo
 		hostname: spec.hostNetwork === true ? '' : hostnameOf(pod),
 		logDirectory,
 		...(dns === null ? {} : { dnsConfig: dns }),
-		portMappings: spec.containers.flatMap(({ ports = [] }) =>
+		portMappings: containersOf(pod).flatMap(({ container: { ports = [] } }) =>
 			ports
 				// kubelet tells of the others too, which changes nothing.
 				.filter(({ hostPort }) => hostPort !== undefined)

@@ -3,9 +3,10 @@
 import { randomUUID } from 'node:crypto';
 import { chmodSync, closeSync, mkdirSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { HostError } from '../../../runtime/host-error.js';
 import { act } from './actions.js';
-import type { Connection } from './connection.js';
+import { type Connection, isUnavailable } from './connection.js';
 import type { PodAddresses } from './environment.js';
 import { isSidecar, type Manifest } from './manifest.js';
 import { EXITED, listContainers, RUNNING, SANDBOX_READY, type Sandbox } from './names.js';
@@ -13,12 +14,14 @@ import type { Container, Pod } from './pod.js';
 import { containerConfig, hostsFile, namespaceOf, sandboxConfig } from './pod-config.js';
 import { removePod, stopContainer, stopPod } from './pod-end.js';
 import { Probes } from './probes.js';
-import { Volumes } from './volumes.js';
+import { removePodFolder, Volumes } from './volumes.js';
 
 /** RunPodSandbox makes a network and may pull an image (kubelet's limit). */
 const RUN_SANDBOX_MS = 240_000;
 const CREATE_MS = 120_000;
 const POLL_MS = 250;
+/** How long a pod is kept whose server does not answer. */
+const UNAVAILABLE_MS = 60_000;
 /** kubelet's back-off: the first restart at once, then 10 s, doubled each time, and anew after ten good minutes. */
 const FIRST_BACK_OFF_MS = 10_000;
 const MAX_BACK_OFF_MS = 300_000;
@@ -69,6 +72,7 @@ export class PodRunner {
 	private config: ReturnType<typeof sandboxConfig> = {};
 	private addresses: PodAddresses = { podIps: [], hostIp: '127.0.0.1' };
 	private isEnding = false;
+	private hasFolder = false;
 
 	constructor(
 		private readonly connection: Connection,
@@ -113,6 +117,7 @@ export class PodRunner {
 	async start(): Promise<void> {
 		await this.pullImages();
 		this.signal.throwIfAborted();
+		this.makeFolder();
 		const logs = join(this.folder, 'logs');
 		for (const { container } of this.runs) mkdirSync(join(logs, container.name), { recursive: true });
 		this.config = sandboxConfig(this.pod, this.uid, logs, this.folder);
@@ -140,10 +145,17 @@ export class PodRunner {
 		const { activeDeadlineSeconds } = this.pod.spec;
 		const deadlineMs = activeDeadlineSeconds === undefined ? Number.POSITIVE_INFINITY : Date.now() + activeDeadlineSeconds * 1000;
 		const main = this.runs.filter(({ isInit }) => !isInit);
+		let answeredMs = Date.now();
 		while (main.some(({ state }) => state !== 'ended')) {
 			this.signal.throwIfAborted();
 			if (Date.now() > deadlineMs) throw new Error(`DeadlineExceeded: the pod was active longer than ${activeDeadlineSeconds} s`);
-			await this.look();
+			try {
+				await this.look();
+				answeredMs = Date.now();
+			} catch (error) {
+				// A server that is started anew finds its pods again.
+				if (!isUnavailable(error) || Date.now() - answeredMs > UNAVAILABLE_MS) throw error;
+			}
 			await this.pause(POLL_MS);
 		}
 		return main.find(({ exitCode }) => exitCode !== 0)?.exitCode ?? 0;
@@ -153,7 +165,10 @@ export class PodRunner {
 	async end(graceSeconds: number | null): Promise<void> {
 		this.isEnding = true;
 		for (const run of this.runs) this.quiet(run);
-		if (this.sandbox === null) return;
+		if (this.sandbox === null) {
+			if (this.hasFolder) removePodFolder(this.folder);
+			return;
+		}
 		await stopPod(this.connection, this.sandbox, graceSeconds);
 		for (const { container } of this.runs) this.events.flush(container.name);
 		await removePod(this.connection, this.sandbox);
@@ -162,6 +177,8 @@ export class PodRunner {
 
 	/** Kills what {@link end} is waiting for. */
 	async kill(): Promise<void> {
+		// Without a pod the filter would name no one, which is everyone.
+		if (this.sandbox === null) return;
 		const running = await listContainers(this.connection.call, { podSandboxId: this.id }).catch(() => []);
 		const kill = ({ id }: { id?: string | null }): Promise<unknown> =>
 			this.connection.call('StopContainer', { containerId: id ?? '', timeout: 0 });
@@ -172,6 +189,17 @@ export class PodRunner {
 	detach(): void {
 		this.isEnding = true;
 		for (const run of this.runs) this.quiet(run);
+	}
+
+	/** The pod's own folder: of nobody else's pod, whatever uid the file names. */
+	private makeFolder(): void {
+		mkdirSync(dirname(this.folder), { recursive: true });
+		try {
+			mkdirSync(this.folder, { mode: 0o755 });
+		} catch (error) {
+			throw HostError.from(`Make the pod's folder ${this.folder}`, error);
+		}
+		this.hasFolder = true;
 	}
 
 	private quiet(run: Run): void {

@@ -22,7 +22,7 @@ const metadata = object(
 	{
 		name: subdomain,
 		namespace: name,
-		uid: matching(/^[-\w.]{1,128}$/, 'an id'),
+		uid: matching(/^\w[-\w.]{0,127}$/, "an id of letters, digits, '-', '_' and '.'"),
 		labels: map(text),
 		annotations: map(text),
 		generateName: refused('set metadata.name'),

@@ -10,7 +10,7 @@ import { namespaceOf } from './pod-config.js';
 import { removePod, stopPod } from './pod-end.js';
 import { PodRunner } from './pod-runner.js';
 import { pullImage } from './pull.js';
-import { age, FORMATS, type Format, printList, printValue } from './table.js';
+import { age, FORMATS, type Format, printable, printList, printValue } from './table.js';
 
 /** Beside the folder of the server, which has records of its own. */
 const DATA_FOLDER = '/var/lib/isopod-pods';
@@ -83,7 +83,7 @@ export async function each(names: readonly string[], action: (name: string) => P
 			await action(name);
 			process.stdout.write(`${name}\n`);
 		} catch (error) {
-			process.stderr.write(`isopod: ${(error as Error).message}\n`);
+			process.stderr.write(`isopod: ${printable((error as Error).message)}\n`);
 			code = 1;
 		}
 	}
@@ -111,7 +111,8 @@ async function run(connection: Connection, file: string, options: RunOptions): P
 	const parsed = parseManifest(source, file === '-' ? 'stdin' : file);
 	const manifest = options.runtimeClass === undefined ? parsed : withRuntimeClass(parsed, options.runtimeClass);
 	const say = (text: string): void => {
-		if (options.quiet !== true) process.stderr.write(`isopod: ${text}\n`);
+		// Some of it is what a container has said.
+		if (options.quiet !== true) process.stderr.write(`isopod: ${printable(text.replace(/\s+/g, ' '))}\n`);
 	};
 	for (const warning of manifest.warnings) say(`warning: ${warning}`);
 	const isDetached = options.detach === true;

@@ -9,6 +9,7 @@ import {
 	openSync,
 	readdirSync,
 	readFileSync,
+	realpathSync,
 	rmSync,
 	statSync,
 	writeFileSync,
@@ -27,7 +28,8 @@ type DownwardFiles = NonNullable<NonNullable<Volume['downwardAPI']>['items']>;
 /** The volumes of one pod: folders below the pod's own, or places of the host. */
 export class Volumes {
 	private readonly paths = new Map<string, string>();
-	private subPaths = 0;
+	/** Places of subpaths, by volume and subpath: a container that is started anew gets the same. */
+	private readonly subPaths = new Map<string, string>();
 
 	constructor(
 		/** The pod's own folder. */
@@ -45,7 +47,10 @@ export class Volumes {
 	pathOf(name: string, subPath: string | undefined): string {
 		const path = this.paths.get(name)!;
 		if (subPath === undefined || subPath === '') return path;
-		return this.bindSubPath(path, subPath, statSync(path).mode & 0o7777);
+		const key = `${name}/${subPath}`;
+		const bound = this.subPaths.get(key) ?? this.bindSubPath(path, subPath, statSync(path).mode & 0o777);
+		this.subPaths.set(key, bound);
+		return bound;
 	}
 
 	private makeOne(volume: Volume, addresses: PodAddresses): string {
@@ -98,11 +103,14 @@ export class Volumes {
 			for (const [at, name] of names.entries()) {
 				const path = `/proc/self/fd/${parent}/${name}`;
 				const isLast = at === names.length - 1;
+				// Changing the mode later could hit what a container has put there meanwhile.
+				const umask = process.umask(0);
 				try {
 					mkdirSync(path, mode);
-					chmodSync(path, mode);
 				} catch (error) {
 					if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw HostError.from(step, error);
+				} finally {
+					process.umask(umask);
 				}
 				let next: number;
 				try {
@@ -113,7 +121,7 @@ export class Volumes {
 				closeSync(parent);
 				parent = next;
 			}
-			const target = join(this.folder, 'subpaths', `${this.subPaths++}`);
+			const target = join(this.folder, 'subpaths', `${this.subPaths.size}`);
 			mkdirSync(dirname(target), { recursive: true, mode: 0o750 });
 			if (statSync(`/proc/self/fd/${parent}`).isDirectory()) mkdirSync(target);
 			else writeFileSync(target, '');
@@ -128,6 +136,8 @@ export class Volumes {
 /** Takes a pod's folder away, with what is mounted in it. */
 export function removePodFolder(folder: string): void {
 	if (!existsSync(folder)) return;
+	// The kernel tells mounts by their true paths: one that were overlooked would lose its files, the host's, with the folder.
+	folder = realpathSync(folder);
 	for (const path of mountsBelow(folder)) execFileSync('umount', ['--no-canonicalize', '--lazy', path], { stdio: 'pipe' });
 	if (mountsBelow(folder).length > 0) throw new HostError(`Remove ${folder}: something is still mounted there`, 'EBUSY');
 	rmSync(folder, { recursive: true, force: true });
