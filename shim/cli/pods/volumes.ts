@@ -97,6 +97,8 @@ export class Volumes {
 	 */
 	private bindSubPath(volume: string, subPath: string, mode: number): string {
 		const step = `Use ${subPath} of a volume`;
+		// A variable may have brought it here.
+		if (subPath.startsWith('/') || subPath.split('/').includes('..')) throw new HostError(step, 'EINVAL');
 		let parent = openSync(volume, O_RDONLY | O_DIRECTORY);
 		try {
 			const names = subPath.split('/').filter((part) => part !== '' && part !== '.');
