@@ -19,12 +19,13 @@ export function groupPath({ linux }: Config, id: string): string | null {
 /** Makes a container's control group with its limits, and moves its guests there; the sandbox process, if the container is the pod's first, beside it. */
 export async function enterCgroup(
 	client: SandboxClient,
-	{ id, sandboxId, pid }: ContainerRecord,
+	{ id, sandboxId, pid, handler }: ContainerRecord,
 	cgroup: Cgroup,
 	resources: Resources,
 ): Promise<void> {
 	cgroup.make(resources);
-	if (id === sandboxId) cgroup.moveSandbox([pid, ...helpers(pid)]);
+	// All that a machine's monitor has started is the sandbox.
+	if (id === sandboxId) cgroup.moveSandbox([pid, ...(handler === 'isopod-vm' ? children(pid) : helpers(pid))]);
 	const fds = cgroup.openProcs();
 	try {
 		const memory = cgroup.openMemoryEvents();
@@ -38,9 +39,13 @@ export async function enterCgroup(
 /** The sandbox process's own helper, which makes its guests. Those are its children, too, but in PID namespaces of their own. */
 export function helpers(pid: number): number[] {
 	const own = pidNamespace(pid);
-	return readdirSync(`/proc/${pid}/task`)
-		.flatMap((tid) => readFileSync(`/proc/${pid}/task/${tid}/children`, 'latin1').split(' ').filter(Boolean).map(Number))
-		.filter((child) => pidNamespace(child) === own);
+	return children(pid).filter((child) => pidNamespace(child) === own);
+}
+
+function children(pid: number): number[] {
+	return readdirSync(`/proc/${pid}/task`).flatMap((tid) =>
+		readFileSync(`/proc/${pid}/task/${tid}/children`, 'latin1').split(' ').filter(Boolean).map(Number),
+	);
 }
 
 /** '' for a process that is gone. */

@@ -1,7 +1,8 @@
-import { appendFileSync, cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import type { Stats } from '../../runtime/oci/cgroup/stats.js';
 import { imageFolder } from '../../runtime/vm/image.js';
 import { isTemplate } from '../../runtime/vm/template.js';
 import { Workbench } from './testing.js';
@@ -72,5 +73,33 @@ t.test('a template that was written to, or is not whole, is none', (t) => {
 		rmSync(join(folder, file));
 		t.notOk(isTemplate(folder), `${file} is missing`);
 	}
+	t.end();
+});
+
+t.test("a container's limits and its usage are those inside of its machine", (t) => {
+	const bench = new Workbench();
+	t.teardown(() => bench.clean());
+	bench.configure(['sh', '-c', 'exec sleep 1000'], {
+		process: { terminal: false },
+		linux: { resources: { memory: { limit: 100 << 20 } } },
+	});
+	t.equal(bench.leave([...VM, 'create', 'c1']), 0);
+	t.equal(bench.isopod(['start', 'c1']).code, 0);
+	const usage = (): Stats => (JSON.parse(bench.isopod(['events', '--stats', 'c1']).stdout) as { data: Stats }).data;
+	const before = usage();
+	t.equal(before.memory.usage.limit, 100 << 20);
+	t.ok(before.memory.usage.usage > 0 && before.memory.usage.usage < 50 << 20, `${before.memory.usage.usage}`);
+	t.equal(before.pids.current, 1);
+	bench.isopod(['exec', 'c1', 'sh', '-c', 'i=0; while test $i -lt 20000; do i=$((i+1)); done']);
+	t.ok(usage().cpu.usage.total > before.cpu.usage.total);
+	t.equal(bench.isopod(['update', '--memory', `${64 << 20}`, 'c1']).code, 0);
+	t.equal(usage().memory.usage.limit, 64 << 20);
+	t.match(bench.isopod(['update', '--memory', `${2 ** 40}`, 'c1']), { code: 1, stderr: /its virtual machine has \d+ MiB/ });
+	const { pid } = bench.state('c1');
+	const group = (of: number): string => readFileSync(`/proc/${of}/cgroup`, 'latin1');
+	const parts = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ').map(Number);
+	t.equal(parts.length, 2);
+	for (const part of parts) t.equal(group(part), group(pid), 'QEMU and the virtiofs daemon are in the control group of the sandbox');
+	t.not(group(pid), group(process.pid));
 	t.end();
 });

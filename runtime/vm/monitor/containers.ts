@@ -11,6 +11,7 @@ import { containerSpec, limitSettings, programSpec, treeName } from './program-s
 import { seccompFilter } from './seccomp-filter.js';
 
 const SIGKILL = 9;
+const MIB = 1 << 20;
 const STREAMS = 3;
 
 /** As isopod.sandbox.Container.Status has them. */
@@ -160,6 +161,10 @@ export class VmContainers {
 
 	async update(id: string, resources: Resources): Promise<void> {
 		this.get(id);
+		const { memoryLimitBytes } = resources;
+		const { memoryMib } = this.machine;
+		if (memoryLimitBytes !== null && Number.isFinite(memoryLimitBytes) && memoryLimitBytes > memoryMib * MIB)
+			throw new Error(`set a memory limit of ${memoryLimitBytes} bytes: its virtual machine has ${memoryMib} MiB, and keeps its size`);
 		await this.machine.agent.call({ limits: { containerId: id, settings: limitSettings(resources) } });
 	}
 

@@ -48,6 +48,7 @@ export class Machine {
 		private readonly mountNamespace: number,
 		/** Resolves, with why, when the machine has ended: it is of no use when one of its parts has. */
 		readonly ended: Promise<string>,
+		readonly memoryMib: number,
 	) {}
 
 	/** Rejects when the machine doesn't come up; nothing of it is left then. */
@@ -84,7 +85,7 @@ export class Machine {
 			]);
 			const mountNamespace = native.openNamespace(virtiofsd.pid, 'mnt');
 			if (mountNamespace < 0) throw HostError.errno("Open the virtiofs daemon's mount namespace", -mountNamespace);
-			const machine = new Machine(agent, qmp, qemu, virtiofsd, mountNamespace, parts.ended(agent));
+			const machine = new Machine(agent, qmp, qemu, virtiofsd, mountNamespace, parts.ended(agent), spec.memoryMib);
 			if (template !== null) {
 				// QEMU starts meanwhile. It runs the guest when it has the state.
 				restoreMemory(template, memoryFd);
@@ -115,7 +116,7 @@ export class Machine {
 		try {
 			const options = { hasShare: false, macs: [], console: null, start: 'template' } as const;
 			const { qemu, agent, qmp } = parts.startQemu(spec, options, [[memoryFd, QEMU_FDS.memory]]);
-			const machine = new Machine(agent, qmp, qemu, null, -1, parts.ended(agent));
+			const machine = new Machine(agent, qmp, qemu, null, -1, parts.ended(agent), spec.memoryMib);
 			await machine.awaitHello(loop);
 			return { machine, memoryFd };
 		} catch (error) {
