@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { oomKills, readStats } from '../../runtime/oci/cgroup/stats.js';
+import { oomKills, type Stats } from '../../runtime/oci/cgroup/stats.js';
 import { parseResources } from '../../runtime/oci/resources.js';
 import { Section } from '../../runtime/oci/section.js';
 import { type ContainerRecord, StateStore } from '../../runtime/oci/state.js';
@@ -97,18 +97,25 @@ const OOM_POLL_MS = 100;
 export async function events(root: string, id: string, options: { readonly interval: string; readonly stats?: boolean }): Promise<void> {
 	const intervalMs = parseDuration(options.interval);
 	const store = new StateStore(root);
-	const cgroup = await withLiving(root, id, ['created', 'running', 'paused'], 'show events of', (sandbox) => sandbox.cgroup(id));
+	const living = <T>(action: (sandbox: GuestSandbox) => Promise<T>): Promise<T> =>
+		withLiving(root, id, ['created', 'running', 'paused'], 'show events of', action);
 	const print = (type: string, data?: object): void => {
 		process.stdout.write(`${JSON.stringify({ type, id, ...(data === undefined ? {} : { data }) })}\n`);
 	};
+	const usage = (): Promise<Stats> => living((sandbox) => sandbox.stats(id));
 	if (options.stats) {
-		print('stats', readStats(cgroup));
+		print('stats', await usage());
 		return;
 	}
+	const cgroup = await living((sandbox) => sandbox.cgroup(id));
 	let kills = oomKills(cgroup);
 	for (let sincePrintMs = intervalMs; isThere(store, id); sincePrintMs += OOM_POLL_MS) {
 		if (sincePrintMs >= intervalMs) {
-			print('stats', readStats(cgroup));
+			const data = await usage().catch((error: unknown) => {
+				if (isThere(store, id)) throw error;
+				return null;
+			});
+			if (data !== null) print('stats', data);
 			sincePrintMs = 0;
 		}
 		await sleep(OOM_POLL_MS);
