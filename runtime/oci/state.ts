@@ -53,7 +53,8 @@ const ID = /^[\w+.-]{1,1024}$/;
 /** The ids of slot n: from here on, 65536 each. */
 const FIRST_ID = 0x1000_0000;
 const IDS_PER_SLOT = 65536;
-const MAX_SLOTS = 32768;
+/** Pods that there can be at a time below one root. */
+export const MAX_SLOTS = 32768;
 
 /** The first host id of a slot: each pod has host users of its own. */
 export function idBase(slot: number): number {

@@ -6,7 +6,7 @@ import { HostError } from '../host-error.js';
 import { native } from '../native.js';
 import { type Config, ConfigError } from '../oci/config.js';
 import { inNetworkNamespace } from '../oci/network-namespace.js';
-import { processStart } from '../oci/state.js';
+import { MAX_SLOTS, processStart } from '../oci/state.js';
 import { type Launched, packageRoot } from '../sandbox/launch.js';
 import { findAccelerator } from './accelerator.js';
 import { guestImage } from './image.js';
@@ -21,6 +21,9 @@ const MIB = 1 << 20;
 /** What the guest's kernel and agent need beside the containers. */
 const OVERHEAD_MIB = 96;
 const DEFAULT_MEMORY_MIB = 512;
+/** Host ids for a machine that is no pod's: the last ones that a pod would get. */
+const TEMPLATE_SLOT = MAX_SLOTS - 1;
+const STDERR_FD = 2;
 const MAX_REPORT = 1 << 16;
 
 /** A machine's monitor, with the process whose user namespace its trees are mapped to. */
@@ -100,6 +103,13 @@ async function templateOf(
 		writeSync(logFd, `${error instanceof Error ? error.message : error}: the machine boots instead\n`);
 		return { ...spec, template: null };
 	}
+}
+
+/** Makes the template of machines of the usual size, unless it is there: its folder. Throws HostError. */
+export function prepareTemplate(): Promise<string> {
+	const image = guestImage();
+	const spec = { image, accelerator: findAccelerator(image), memoryMib: templateMemoryMib(DEFAULT_MEMORY_MIB), cpus: 1 };
+	return findTemplate(spec, TEMPLATE_SLOT, STDERR_FD);
 }
 
 const NO_NETWORK: Taps = { network: { interfaces: [], routes: [], neighbors: [] }, fds: [] };

@@ -5,6 +5,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { packageRoot } from '../../runtime/sandbox/launch.js';
 import type { Handler } from '../../runtime/sandbox/sandbox.js';
 import { buildImage, guestImage } from '../../runtime/vm/image.js';
+import { prepareTemplate } from '../../runtime/vm/launch.js';
 import { checkHost } from './check.js';
 import { create, deleteContainer, type ExecOptions, exec, kill, list, ps, type RunOptions, run, spec, start, state } from './commands.js';
 import { debug } from './debug.js';
@@ -241,11 +242,14 @@ for (const [name, description] of [
 
 const vm = program.command('vm').description('virtual machines');
 vm.command('build-image')
-	.description('build what virtual machines boot, a kernel and an initramfs, unless it is there')
-	.option('-o, --output <folder>', 'build it anew, to this folder')
-	.action((options: { output?: string }) => {
-		if (options.output !== undefined) buildImage(options.output);
-		process.stdout.write(`${JSON.stringify(options.output === undefined ? guestImage() : { folder: options.output })}\n`);
+	.description(
+		'build what virtual machines boot, a kernel and an initramfs, and the template of those of the usual size, unless it is there',
+	)
+	.option('-o, --output <folder>', 'build kernel and initramfs anew, to this folder')
+	.action(async ({ output }: { output?: string }) => {
+		if (output !== undefined) buildImage(output);
+		const built = output === undefined ? { ...guestImage(), template: await prepareTemplate() } : { folder: output };
+		process.stdout.write(`${JSON.stringify(built)}\n`);
 	});
 
 program
