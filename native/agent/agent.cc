@@ -58,12 +58,6 @@ pid_t Fork(uint64_t namespaces, int cgroup_fd, int* pidfd) {
   return static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
 }
 
-uint64_t NowNs() {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
-}
-
 }  // namespace
 
 Agent::Agent(Descriptor port) : channel_(std::move(port)) {}
@@ -520,7 +514,7 @@ void Agent::TellEnd(RunningProgram* program) {
   for (const auto& [id, container] : containers_) {
     if (container->number == program->number) OnMemoryEvent(id);
   }
-  channel_.Send(Writer().Message(4, Writer().Number(1, program->number).Number(2, program->status).Number(3, NowNs())));
+  channel_.Send(Writer().Message(4, Writer().Number(1, program->number).Number(2, program->status)));
 }
 
 std::string Agent::SendSignal(const Signal& signal) {

@@ -25,18 +25,7 @@ export function virtiofsdCommand(): string[] {
 	return [
 		VIRTIOFSD,
 		`--fd=${VIRTIOFSD_LISTEN_FD}`,
-		...[
-			'-o',
-			`source=${SHARE}`,
-			'-o',
-			'cache=auto',
-			'-o',
-			'sandbox=chroot',
-			'-o',
-			'xattr',
-			'-o',
-			'log_level=err',
-		],
+		...['-o', `source=${SHARE}`, '-o', 'cache=auto', '-o', 'sandbox=chroot', '-o', 'xattr', '-o', 'log_level=err'],
 		// Its limit is what the launcher has given it.
 		'--rlimit-nofile=0',
 	];

@@ -22,7 +22,7 @@ export interface ProgramEvents {
 	/** The guest has taken that many more bytes of stdin. */
 	onCredit(bytes: number): void;
 	/** Wait status as waitpid(2) gives it. */
-	onExit(status: number, at: Date): void;
+	onExit(status: number): void;
 }
 
 /** The monitor's end of the channel to the agent of one machine. What comes from there is a guest's: a bad message ends the channel, nothing else. */
@@ -158,8 +158,8 @@ export class AgentClient {
 		} else if (message.credit) {
 			this.programs.get(message.credit.number ?? 0)?.onCredit(message.credit.bytes ?? 0);
 		} else if (message.exited) {
-			const { number, status, timeNs } = message.exited;
-			this.programs.get(number ?? 0)?.onExit(status ?? 0, new Date(Number(timeNs ?? 0) / 1e6));
+			const { number, status } = message.exited;
+			this.programs.get(number ?? 0)?.onExit(status ?? 0);
 		} else if (message.outOfMemory) {
 			this.onOutOfMemory(message.outOfMemory.containerId ?? '', message.outOfMemory.count ?? 0);
 		}

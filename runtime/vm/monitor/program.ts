@@ -92,8 +92,9 @@ export class Program implements ProgramEvents {
 		if (this.credit >= CHUNK_LIMIT) this.input?.resume();
 	}
 
-	onExit(status: number, at: Date): void {
-		this.exit = { status: status & 0xffff, atMs: at.getTime() };
+	onExit(status: number): void {
+		// By the host's clock: the guest's may be off, and its word on it is nothing to rely on.
+		this.exit = { status: status & 0xffff, atMs: Date.now() };
 		this.restTimer = this.loop.after(REST_MS, () => this.finish());
 		this.settle();
 	}

@@ -5,7 +5,7 @@ import { CAP_NAMES } from '../../../runtime/oci/names.js';
 import type { ImageConfig } from '../../image/manifest.js';
 import { cri } from '../methods.js';
 import { CriError, invalid } from '../server/cri-error.js';
-import { isRuntimeDefault, seccompOf } from './seccomp-profile.js';
+import { seccompOf } from './seccomp-profile.js';
 import type { User } from './users.js';
 
 type PodConfig = runtime.v1.PodSandboxConfig.$Properties;
@@ -74,7 +74,7 @@ export function podSpec({ id, netns, config }: PodPlace, hostname: string, rootf
 
 /**
  * config.json of a container, by CRI's rules. Throws CriError (INVALID_ARGUMENT) for what makes no sense or can't be had in a sandbox. `targetPid` is the first process of the container whose
- * PID namespace it joins, if it joins one. A virtual machine has a kernel of its own: RuntimeDefault asks for nothing more there.
+ * PID namespace it joins, if it joins one.
  */
 export function containerSpec(
 	id: string,
@@ -84,12 +84,11 @@ export function containerSpec(
 	user: User,
 	rootfs: string,
 	targetPid: number,
-	isVirtualMachine: boolean,
 ): object {
 	const security = config.linux?.securityContext;
 	const isReadOnly = security?.readonlyRootfs ?? false;
 	const capabilities = capabilitiesOf(security?.capabilities ?? {});
-	const seccomp = isVirtualMachine && isRuntimeDefault(security) ? null : seccompOf(security, capabilities.bounding);
+	const seccomp = seccompOf(security, capabilities.bounding);
 	return {
 		ociVersion: '1.2.0',
 		process: {

@@ -333,10 +333,11 @@ export class Pods {
 			const rootfs = join(bundle, 'rootfs');
 			for (const { hostPath } of config.mounts) makeSource(hostPath ?? '');
 			const target = config.linux?.securityContext?.namespaceOptions?.targetId;
+			if (target && pod.record.handler === 'isopod-vm')
+				throw invalid("a container of a virtual machine can't have another's PID namespace (TARGET), but the pod's");
 			const targetPid = target ? this.container(target).pid : 0;
-			const isVirtualMachine = pod.record.handler === 'isopod-vm';
 			const { config: imageConfig } = image.config;
-			const text = JSON.stringify(containerSpec(id, this.placeOf(pod), config, imageConfig, user, rootfs, targetPid, isVirtualMachine));
+			const text = JSON.stringify(containerSpec(id, this.placeOf(pod), config, imageConfig, user, rootfs, targetPid));
 			const io = ContainerIo.make(this.ioOptions(container));
 			container.io = io;
 			const spec: ContainerSpec = {

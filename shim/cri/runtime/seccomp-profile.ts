@@ -92,7 +92,7 @@ type Security = runtime.v1.LinuxContainerSecurityContext.$Properties | null | un
 const { RuntimeDefault, Localhost } = cri.SecurityProfile.ProfileType;
 
 /** Does a container ask for RuntimeDefault, by the field that CRI has today or the one that it had before? */
-export function isRuntimeDefault(security: Security): boolean {
+function isRuntimeDefault(security: Security): boolean {
 	if (security?.seccomp != null) return (security.seccomp.profileType ?? RuntimeDefault) === RuntimeDefault;
 	return ['runtime/default', 'docker/default'].includes(security?.seccompProfilePath ?? '');
 }
