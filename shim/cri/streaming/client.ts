@@ -33,12 +33,16 @@ export interface CommandStreams {
  */
 export async function runCommand(url: string, streams: CommandStreams): Promise<number> {
 	const { connection, served } = await dial(url, 'v4.channel.k8s.io', streams.signal);
-	const open = (type: string): SpdyStream => connection.openStream(new Map([['streamtype', type]]));
-	const error = open('error');
-	const stdin = streams.stdin === null ? null : open('stdin');
-	const stdout = streams.stdout === null ? null : open('stdout');
-	const stderr = streams.stderr === null ? null : open('stderr');
-	const resize = streams.watchSize === undefined ? null : open('resize');
+	const open = (type: string): Promise<SpdyStream> =>
+		connection.openStream(new Map([['streamtype', type]])).catch((error: unknown) => {
+			connection.close();
+			throw error;
+		});
+	const error = await open('error');
+	const stdin = streams.stdin === null ? null : await open('stdin');
+	const stdout = streams.stdout === null ? null : await open('stdout');
+	const stderr = streams.stderr === null ? null : await open('stderr');
+	const resize = streams.watchSize === undefined ? null : await open('resize');
 	const unwatch = streams.watchSize?.(({ columns, rows }) => {
 		if (resize?.writable) resize.write(JSON.stringify({ Width: columns, Height: rows }));
 	});
@@ -122,9 +126,9 @@ export class PortForwarder {
 				['requestid', `${id}`],
 			]);
 		const id = this.nextRequestId++;
-		const error = this.connection.openStream(headers('error'));
+		const error = await this.connection.openStream(headers('error'));
 		error.end();
-		const data = this.connection.openStream(headers('data'));
+		const data = await this.connection.openStream(headers('data'));
 		const failure = textOf(error);
 		local.on('error', () => undefined);
 		local.pipe(data);

@@ -92,6 +92,10 @@ export class SpdyConnection {
 	private readonly headerWriter = new HeaderWriter();
 	private lastStreamId = 0;
 	private nextStreamId = 1;
+	/** The stream that is being opened, and those that wait for it. */
+	private opening: Promise<unknown> = Promise.resolve();
+	/** Told of the server's answer to it: null, or what went wrong. */
+	private onAnswer: ((code: 'EPIPE' | 'ECONNREFUSED' | null) => void) | null = null;
 	private isClosed = false;
 
 	/** `onStream` gets each stream that the client opens; what it throws refuses the stream. Null makes this the client's end. */
@@ -103,9 +107,19 @@ export class SpdyConnection {
 		socket.on('close', () => this.close());
 	}
 
-	/** Opens a stream: the client's end only. Names in lower case. Throws EPIPE when the connection is gone. */
-	openStream(headers: ReadonlyMap<string, string>): SpdyStream {
-		if (this.isClosed) throw new HostError('Open a SPDY stream', 'EPIPE');
+	/**
+	 * Opens a stream: the client's end only. Names in lower case. One after the other, each when the server has answered to the one before: Go's
+	 * servers handle streams side by side, and drop one whose number comes late. Rejects with EPIPE when the connection is gone, ECONNREFUSED when
+	 * the server refuses it.
+	 */
+	openStream(headers: ReadonlyMap<string, string>): Promise<SpdyStream> {
+		const opened = this.opening.then(() => this.openNext(headers));
+		this.opening = opened.catch(() => undefined);
+		return opened;
+	}
+
+	private openNext(headers: ReadonlyMap<string, string>): Promise<SpdyStream> {
+		if (this.isClosed) return Promise.reject(new HostError('Open a SPDY stream', 'EPIPE'));
 		const id = this.nextStreamId;
 		this.nextStreamId += 2;
 		const stream = new SpdyStream(this, id, headers);
@@ -113,7 +127,13 @@ export class SpdyConnection {
 		// Associated stream and priority: none.
 		const payload = Buffer.concat([words(id, 0), Buffer.alloc(2), this.headerWriter.write(headers)]);
 		this.socket.write(controlFrame(FrameType.SynStream, 0, payload));
-		return stream;
+		return new Promise((resolve, reject) => {
+			this.onAnswer = (code) => {
+				this.onAnswer = null;
+				if (code === null) resolve(stream);
+				else reject(new HostError('Open a SPDY stream', code));
+			};
+		});
 	}
 
 	/** Serves until the other side is gone. Resolves with what it did wrong, or null. */
@@ -133,6 +153,7 @@ export class SpdyConnection {
 	close(): void {
 		if (this.isClosed) return;
 		this.isClosed = true;
+		this.onAnswer?.('EPIPE');
 		// What was said to its end before the other side went can still be read.
 		for (const stream of [...this.streams.values()]) if (!stream.isWhole) stream.receiveReset();
 		this.headerReader.close();
@@ -208,7 +229,9 @@ export class SpdyConnection {
 			if ((flags & FLAG_FIN) !== 0) this.streams.get(payload.readUInt32BE(0))?.receiveEnd();
 		} else if (type === FrameType.RstStream) {
 			need(8);
-			this.streams.get(payload.readUInt32BE(0))?.receiveReset();
+			const id = payload.readUInt32BE(0);
+			this.streams.get(id)?.receiveReset();
+			if (id === this.nextStreamId - 2) this.onAnswer?.('ECONNREFUSED');
 		} else if (type === FrameType.Ping) {
 			need(4);
 			// Odd ones are the client's; those of the other side are sent back.
@@ -221,6 +244,7 @@ export class SpdyConnection {
 			if (id % 2 === 0 || id >= this.nextStreamId)
 				throw new HostError('Read a SPDY frame: a reply to a stream that was never opened', 'EPROTO');
 			if ((flags & FLAG_FIN) !== 0) this.streams.get(id)?.receiveEnd();
+			if (id === this.nextStreamId - 2) this.onAnswer?.(null);
 		}
 	}
 
