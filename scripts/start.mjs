@@ -1,7 +1,7 @@
-// `npm start`: the set-up, then containers in the guest kernel.
+// `npm start`: the set-up, then containers in the guest kernel, then pods of a CRI server.
 
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { showPods } from './pods-demo.mjs';
 import { rootfsPath } from './rootfs.mjs';
 import { setUp, setUpStepCount } from './setup.mjs';
 import { main, root } from './steps.mjs';
@@ -11,12 +11,9 @@ await main('start', setUpStepCount + 1, async (steps) => {
 	return showMainJob(steps);
 });
 
-/** Runs containers in the guest kernel and shows what happened. Returns the exit status. */
+/** Runs containers in the guest kernel and pods in both kinds of sandbox, and shows what happened. Returns the exit status. */
 async function showMainJob(steps) {
 	const command = join(root, 'dist/isopod.js');
-	if (!existsSync(command)) {
-		process.stdout.write('\nThe `isopod` command is not written yet.\n');
-		return 1;
-	}
-	return steps.runShown(process.execPath, [command, 'demo'], { env: { ISOPOD_ROOTFS: rootfsPath('base') } });
+	const status = await steps.runShown(process.execPath, [command, 'demo'], { env: { ISOPOD_ROOTFS: rootfsPath('base') } });
+	return status === 0 ? showPods() : status;
 }

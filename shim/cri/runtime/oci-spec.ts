@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { isAbsolute, join, normalize } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import type { runtime } from '../../../proto/generated/cri.js';
@@ -99,7 +100,7 @@ export function containerSpec(
 			cwd: workingDir(config, image),
 			capabilities,
 			noNewPrivileges: security?.noNewPrivs ?? false,
-			oomScoreAdj: config.linux?.resources?.oomScoreAdj ?? 0,
+			oomScoreAdj: allowedOomScore(config.linux?.resources?.oomScoreAdj ?? 0),
 		},
 		root: { path: rootfs, readonly: isReadOnly },
 		mounts: mountsOf(config, pod, isReadOnly),
@@ -305,6 +306,15 @@ function namespacesOf({ pid: mode }: NamespaceOption, { pid, netns, config }: Po
 		{ type: 'mount' },
 	];
 }
+
+/** kubelet asks for negative scores, which take CAP_SYS_RESOURCE: without it a container has the server's own at least (containerd's restrict_oom_score_adj). */
+function allowedOomScore(wanted: number): number {
+	const capabilities = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0'}`);
+	if ((capabilities >> CAP_SYS_RESOURCE) % 2n === 1n) return wanted;
+	return Math.max(wanted, Number(readFileSync('/proc/self/oom_score_adj', 'latin1')));
+}
+
+const CAP_SYS_RESOURCE = 24n;
 
 /** `resources` of config.json: what is 0 or '' was not given. */
 export function ociResources(resources: Resources): object {
