@@ -448,6 +448,8 @@ export declare function openTap(name: string): number;
  * no_new_privs is set. Guests spawned afterwards are not bound by it (see `spawn`).
  */
 export declare function confine(rules: Uint32Array, defaultErrno: number): number;
+/** The same for a process that makes no guests, whose root becomes the folder `root`, chroot(2). */
+export declare function confineTo(root: string, rules: Uint32Array, defaultErrno: number): number;
 /** clock_gettime(CLOCK_MONOTONIC) in nanoseconds. */
 export declare function monotonicNs(): number;
 /** clock_gettime(`clock`): `[seconds, nanoseconds]`. */

@@ -56,7 +56,7 @@ t.test('a machine that is to share nothing boots', (t) => {
 	t.teardown(() => bench.clean());
 	t.not(machine(t, bench, 'c1', { 'dev.isopod.vm.template': 'false' })[4], CLONE_PLACES);
 	bench.configure(['true'], { process: { terminal: false }, annotations: { 'dev.isopod.vm.template': 'maybe' } });
-	t.match(bench.isopod([...VM, 'run', 'c2']), { code: 1, stderr: /io\.isopod\.vm\.template.*"maybe"/ });
+	t.match(bench.isopod([...VM, 'run', 'c2']), { code: 1, stderr: /dev\.isopod\.vm\.template.*"maybe"/ });
 	t.end();
 });
 

@@ -24,6 +24,13 @@ t.test('a container in a virtual machine: life, exec, streams, files', async (t)
 	});
 	t.equal(bench.leave([...VM, 'create', 'c1']), 0);
 	t.equal(bench.state('c1').status, 'created');
+	const { pid } = bench.state('c1');
+	t.match(
+		readFileSync(`/proc/${pid}/status`, 'latin1'),
+		/NoNewPrivs:\t1\nSeccomp:\t2/,
+		'the monitor is confined before the first instruction',
+	);
+	t.same(readdirSync(`/proc/${pid}/root/`), [], 'to a folder without anything');
 	t.equal(bench.isopod(['start', 'c1']).code, 0);
 	t.equal(bench.state('c1').status, 'running');
 	t.match(bench.isopod(['exec', 'c1', 'sh', '-c', 'echo $$ >/dev/null; id -u; exit 9']), { code: 9, stdout: '0\n' });

@@ -152,6 +152,11 @@ export class Machine {
 		this.kill();
 	}
 
+	/** Of its parts, children of the monitor. */
+	get pids(): number[] {
+		return [this.qemu, this.virtiofsd].flatMap((part) => (part === null ? [] : [part.pid]));
+	}
+
 	kill(): void {
 		this.qemu.kill();
 		this.virtiofsd?.kill();

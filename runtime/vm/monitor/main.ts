@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path';
 import { native } from '../../native.js';
 import type { MonitorOptions } from '../launch.js';
 import type { TemplateSpec } from '../template.js';
+import { confineMonitor } from './confinement.js';
 import { VmContainers } from './containers.js';
 import { VmControlServer } from './control-server.js';
 import { HostLoop } from './host-loop.js';
@@ -47,6 +48,13 @@ async function main(): Promise<void> {
 		await machine.powerOff(loop);
 		loop.after(FAREWELL_MS, () => process.exit(0));
 	};
+	try {
+		confineMonitor(machine, options.folder);
+	} catch (error) {
+		writeSync(REPORT_FD, `${JSON.stringify({ error: String(error) })}\n`);
+		machine.kill();
+		process.exit(1);
+	}
 	const containers = new VmContainers(loop, machine, () => void end());
 	machine.ended.then((why) => {
 		log(`the virtual machine has ended: ${why}`);

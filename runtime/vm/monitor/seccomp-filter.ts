@@ -1,16 +1,14 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { ACTION_NATIVE, ruleWords } from '../../kernel/syscalls/filter.js';
 import { actionWord, type ProfileAction } from '../../kernel/syscalls/seccomp-profile.js';
 import { native } from '../../native.js';
 import type { SeccompProfile } from '../../oci/seccomp.js';
-import { packageRoot } from '../../sandbox/launch.js';
 import { kernelProfile } from '../../sandbox/process/seccomp-conditions.js';
+import { syscallNumbers } from './syscall-numbers.js';
 
 /** A container's seccomp profile as a program for seccomp(2); empty without one. Calls of no number that is known here get the profile's default. */
 export function seccompFilter(seccomp: SeccompProfile | null): Uint8Array {
 	if (seccomp === null) return new Uint8Array(0);
-	const numbers = JSON.parse(readFileSync(join(packageRoot(), 'dist/syscall-numbers.json'), 'utf8')) as Record<string, number>;
+	const numbers = syscallNumbers();
 	const { defaultAction, rules } = kernelProfile(seccomp);
 	const words: number[] = [];
 	// Rules for arguments come before the one for the rest.
