@@ -71,18 +71,20 @@ export class GuestSandbox implements Sandbox {
 		const logPath = log ?? join(store.folder(id), LOG);
 		store.create(record, spec.text);
 		let sandbox: GuestSandbox | null = null;
+		let lifeLine = -1;
 		try {
 			const canBeEarly = handler === 'isopod' && config.linux.networkNamespace === null && log === undefined;
 			const early = canBeEarly ? adoptEarly(store, id) : null;
 			if (early === null) {
 				record.idSlot = store.takeSlot(id);
 				store.save(record);
-				Object.assign(
-					record,
-					handler === 'isopod-vm'
-						? await launchMachine(store.socket(id), logPath, record.idSlot, config)
-						: launchSandbox(store.socket(id), logPath, record.idSlot, config.linux.networkNamespace),
-				);
+				if (handler === 'isopod-vm') {
+					Object.assign(record, await launchMachine(store.socket(id), logPath, record.idSlot, config));
+				} else {
+					const launched = launchSandbox(store.socket(id), logPath, record.idSlot, config.linux.networkNamespace);
+					lifeLine = launched.lifeLine;
+					Object.assign(record, { pid: launched.pid, pidStart: launched.pidStart });
+				}
 			} else {
 				Object.assign(record, early);
 			}
@@ -98,6 +100,8 @@ export class GuestSandbox implements Sandbox {
 			await destroyPod(store, record);
 			if (error instanceof Error && why !== '') error.message += `\n${why}`;
 			throw error;
+		} finally {
+			if (lifeLine >= 0) native.close(lifeLine);
 		}
 	}
 

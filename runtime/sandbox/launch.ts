@@ -1,4 +1,4 @@
-import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { HostError } from '../host-error.js';
@@ -42,7 +42,7 @@ export function sandboxFiles(root: string): string[] {
 
 /**
  * Starts a sandbox process: the launcher makes its world, Node runs the bundle in it, and it listens on `socketPath`.
- * It ends with this process if it has no container by then, so that none is left of a start that is killed before the record names it.
+ * It ends with this process, or when the descriptor `lifeLine` is closed, if it has no container by then, so that none is left of a start that is killed before the record names it.
  * Its own words go to `logPath`. `files` are what its root has: tests put another program in the bundle's place, to look around from inside.
  * Throws HostError with what the launcher said.
  */
@@ -52,7 +52,7 @@ export function launchSandbox(
 	idSlot: number,
 	networkNamespace: string | null,
 	files: readonly string[] = sandboxFiles(packageRoot()),
-): Launched {
+): Launched & { readonly lifeLine: number } {
 	const root = packageRoot();
 	const launcher = join(root, 'native/build/isopod-launcher');
 	const args = [
@@ -66,25 +66,23 @@ export function launchSandbox(
 	];
 	const listenFd = native.listenUnix(socketPath);
 	if (listenFd < 0) throw HostError.errno(`Listen on ${socketPath}`, -listenFd);
-	const lifeLine = new Int32Array(2);
-	let result: SpawnSyncReturns<string>;
+	const ends = new Int32Array(2).fill(-1);
+	let isStarted = false;
 	try {
 		const logFd = openLog(logPath);
-		const error = native.pipe(lifeLine);
+		const error = native.pipe(ends);
 		if (error < 0) throw HostError.errno('Make a pipe', -error);
-		result = spawnSync(launcher, args, { stdio: ['ignore', 'pipe', 'pipe', listenFd, logFd, lifeLine[0]!], encoding: 'utf8' });
+		const result = spawnSync(launcher, args, { stdio: ['ignore', 'pipe', 'pipe', listenFd, logFd, ends[0]!], encoding: 'utf8' });
 		closeSync(logFd);
-		native.close(lifeLine[0]!);
-	} finally {
-		native.close(listenFd);
-	}
-	if (result.error !== undefined) throw HostError.from(`Run the launcher ${launcher}`, result.error);
-	const pid = Number.parseInt(result.stdout, 10);
-	if (result.status !== 0 || !(pid > 0)) {
+		if (result.error !== undefined) throw HostError.from(`Run the launcher ${launcher}`, result.error);
+		const pid = Number.parseInt(result.stdout, 10);
+		isStarted = result.status === 0 && pid > 0;
+		if (isStarted) return { pid, pidStart: processStart(pid), lifeLine: ends[1]! };
 		if (pid < 0) native.reap(-pid);
 		throw new HostError(`Start the sandbox process: ${result.stderr.trim()}`, `exit status ${result.status}`);
+	} finally {
+		for (const fd of [listenFd, ends[0]!, ...(isStarted ? [] : [ends[1]!])]) if (fd >= 0) native.close(fd);
 	}
-	return { pid, pidStart: processStart(pid) };
 }
 
 function openLog(path: string): number {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
@@ -111,6 +111,20 @@ t.test('a server that is killed is followed by one that knows all', async (t) =>
 		'no line is lost, none is there twice',
 	);
 	await cri.call('RemovePodSandbox', { podSandboxId: id });
+	t.strictSame(bench.leftovers, []);
+});
+
+t.test('pods that come and go leave the server no descriptors', async (t) => {
+	const live = async (): Promise<void> => {
+		const { id } = await runPod();
+		await ended(bench.cri, await start(id, 'c', 'true'));
+		await bench.cri.call('RemovePodSandbox', { podSandboxId: id });
+	};
+	const open = (): number => readdirSync(`/proc/${bench.pid}/fd`).length;
+	for (let i = 0; i < 4; i++) await live();
+	const before = open();
+	for (let i = 0; i < 8; i++) await live();
+	t.ok(open() <= before + 3, `${before} descriptors, then ${open()}`);
 	t.strictSame(bench.leftovers, []);
 });
 
