@@ -35,6 +35,11 @@ const FORK_FLAGS = CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD;
 const CLONE_NEWNS = 0x20000;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
+const F_GETFD = 1;
+const F_SETFD = 2;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const F_DUPFD_CLOEXEC = 1030;
 const PR_SET_NAME = 15;
 const PR_SET_VMA = 0x53564d41;
 const TCGETS = 0x5401;
@@ -50,7 +55,7 @@ const CALLS = [
 	'rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall getrandom uname sysinfo getrusage times',
 	'clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday getuid geteuid getgid getegid getcwd',
 	'read write readv writev pread64 pwrite64 lseek close fstat stat lstat newfstatat statx access readlink open openat',
-	'poll ppoll epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2 pipe2 dup fcntl wait4 waitid',
+	'poll ppoll epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2 pipe2 dup wait4 waitid',
 	'accept4 sendmsg recvmsg sendto recvfrom shutdown getsockopt',
 	'mkdir rmdir unlink move_mount umount2 mount_setattr',
 ].flatMap((names) => names.split(' '));
@@ -68,6 +73,8 @@ export function confineMonitor(machine: Machine, folder: string): void {
 		clone: oneOf(0, [PTHREAD_FLAGS, FORK_FLAGS]),
 		prctl: oneOf(0, [PR_SET_NAME, PR_SET_VMA]),
 		ioctl: oneOf(1, [TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX]),
+		// Not F_SETOWN and F_SETSIG, by which the host's kernel sends anybody any signal.
+		fcntl: oneOf(1, [F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC]),
 		setns: oneOf(1, [CLONE_NEWNS]),
 		mknodat: [[{ argument: 2, mask: S_IFMT, equal: S_IFREG }]],
 		kill: oneOf(0, machine.pids),

@@ -5,6 +5,7 @@ import type { runtime } from '../../../proto/generated/cri.js';
 import { CAP_NAMES } from '../../../runtime/oci/names.js';
 import type { ImageConfig } from '../../image/manifest.js';
 import { cri } from '../methods.js';
+import { OWN_ANNOTATIONS } from '../server/config.js';
 import { CriError, invalid } from '../server/cri-error.js';
 import { seccompOf } from './seccomp-profile.js';
 import type { User } from './users.js';
@@ -146,6 +147,15 @@ export function checkPod(config: PodConfig): void {
 		if (!WORD.test(word)) throw invalid(`${quote(word)} is no word of a resolv.conf`);
 	checkNamespaces(security?.namespaceOptions ?? {});
 	if (security?.privileged === true) throw invalid(PRIVILEGED);
+}
+
+/** Our annotations choose what an operator may not want to leave to whoever writes pods. Throws CriError. */
+export function checkAnnotations(annotations: Readonly<Record<string, string>>, allowed: readonly string[]): void {
+	for (const name of Object.keys(annotations)) {
+		if (!name.startsWith(OWN_ANNOTATIONS)) continue;
+		if (!allowed.some((one) => one === name || (one.endsWith('.*') && name.startsWith(one.slice(0, -1)))))
+			throw invalid(`the annotation ${name} is not allowed on this node (runtime.allowed_annotations)`);
+	}
 }
 
 export function checkContainer(config: ContainerConfig): void {

@@ -21,7 +21,7 @@ import { CriError, invalid, notFound } from '../server/cri-error.js';
 import { Container } from './container.js';
 import { ContainerEvents } from './container-events.js';
 import { ContainerIo, type ContainerIoOptions } from './container-io.js';
-import { checkContainer, checkPod, containerSpec, ociResources, type PodPlace, podSpec, sharesPids } from './oci-spec.js';
+import { checkAnnotations, checkContainer, checkPod, containerSpec, ociResources, type PodPlace, podSpec, sharesPids } from './oci-spec.js';
 import { Pod } from './pod.js';
 import { makePodFiles } from './pod-files.js';
 import { type ContainerRecord, type PodRecord, Records } from './records.js';
@@ -40,6 +40,7 @@ export interface PodsOptions {
 	readonly state: string;
 	/** The handler of pods that name none. */
 	readonly defaultHandler: string;
+	readonly allowedAnnotations: readonly string[];
 	/** Seccomp profiles that pods may name lie below it. */
 	readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
 }
@@ -128,6 +129,7 @@ export class Pods {
 	async runPod(config: PodConfig, handlerName: string): Promise<string> {
 		checkPod(config);
 		const handler = asInvalid(() => findHandler(handlerName || this.options.defaultHandler));
+		checkAnnotations(config.annotations, this.options.allowedAnnotations);
 		const release = this.reserve('pod sandbox', podName(config));
 		const pod = new Pod({
 			id: randomBytes(32).toString('hex'),

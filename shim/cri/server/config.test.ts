@@ -23,6 +23,7 @@ root = "/a"
 state = "/b"
 log_level = "warn"
 runtime.handlers = ["isopod-vm"]
+runtime.allowed_annotations = ["dev.isopod.bounds.*"]
 [network]
 config_folder = "/c"
 plugin_folders = ["/d"]
@@ -41,6 +42,7 @@ ca_file = "${folder}/ca.pem"
 	);
 	t.same(loadConfig(file), {
 		...{ listen: '/run/a.sock', root: '/a', state: '/b', logLevel: 'warn', handlers: ['isopod-vm'], defaultHandler: 'isopod-vm' },
+		allowedAnnotations: ['dev.isopod.bounds.*'],
 		network: { configFolder: '/c', pluginFolders: ['/d'] },
 		streaming: { host: '::1', port: 1234, tls: null },
 		metrics: { path: '/run/m.sock' },
@@ -57,6 +59,7 @@ const WRONG: readonly (readonly [string, string])[] = [
 	['log_level = "loud"', 'x.toml:1: log_level: "loud" is none of debug, info, warn, error'],
 	['[runtime]\nhandlers = ["runc"]', 'x.toml:2: runtime.handlers: no handler is called "runc": want isopod or isopod-vm'],
 	['[runtime]\n# x\ndefault_handler = "runc"', 'x.toml:3: runtime.default_handler: "runc" is none of isopod, isopod-vm'],
+	['[runtime]\nallowed_annotations = ["a.b"]', 'x.toml:2: runtime.allowed_annotations: "a.b" does not begin with dev.isopod.'],
 	['[network]\nplugin_folders = [\n"/a",\n3]', 'x.toml:2: network.plugin_folders: want an array of strings without NUL'],
 	['[streaming]\nport = 70000', 'x.toml:2: streaming.port: want an integer from 0 to 65535'],
 	['[streaming]\ntls_key = "/a"', 'x.toml:2: streaming.tls_key: want tls_key and tls_cert, or neither'],

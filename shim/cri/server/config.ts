@@ -19,6 +19,8 @@ export interface ServerConfig {
 	readonly handlers: readonly string[];
 	/** Of pods that name none. */
 	readonly defaultHandler: string;
+	/** Annotations of ours (`dev.isopod.…`) that pods may have; one that ends in `.*` stands for all that begin so. */
+	readonly allowedAnnotations: readonly string[];
 	readonly network: { readonly configFolder: string; readonly pluginFolders: readonly string[] };
 	readonly streaming: {
 		readonly host: string;
@@ -42,6 +44,7 @@ export type MetricsAddress = { readonly path: string } | { readonly host: string
 
 export const DEFAULT_FILE = '/etc/isopod/config.toml';
 const HANDLERS = ['isopod', 'isopod-vm'];
+export const OWN_ANNOTATIONS = 'dev.isopod.';
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'];
 const MAX_PORT = 65535;
 const MAX_PARALLEL_LAYERS = 64;
@@ -62,6 +65,8 @@ log_level = "info"
 # What a RuntimeClass may name, and the one of pods without a RuntimeClass.
 handlers = ["isopod", "isopod-vm"]
 default_handler = "isopod"
+# Which of our annotations pods may choose by, such as "dev.isopod.vm.template" or "dev.isopod.bounds.*".
+allowed_annotations = []
 
 [network]
 # CNI's configuration (the first file in order of names counts) and its plugins.
@@ -146,15 +151,19 @@ function readAll(top: Section): ServerConfig {
 	return config;
 }
 
-function readRuntime(section: Section): { readonly handlers: readonly string[]; readonly defaultHandler: string } {
+function readRuntime(section: Section): Pick<ServerConfig, 'handlers' | 'defaultHandler' | 'allowedAnnotations'> {
 	const handlers = section.has('handlers') ? section.list('handlers') : HANDLERS;
 	if (handlers.length === 0) throw new ConfigError(section.name('handlers'), 'want one at least');
 	for (const name of handlers)
 		if (!HANDLERS.includes(name))
 			throw new ConfigError(section.name('handlers'), `no handler is called ${JSON.stringify(name)}: want ${HANDLERS.join(' or ')}`);
 	const defaultHandler = oneOf(section, 'default_handler', handlers.includes('isopod') ? 'isopod' : handlers[0]!, handlers);
+	const allowedAnnotations = section.list('allowed_annotations');
+	for (const name of allowedAnnotations)
+		if (!name.startsWith(OWN_ANNOTATIONS))
+			throw new ConfigError(section.name('allowed_annotations'), `${JSON.stringify(name)} does not begin with ${OWN_ANNOTATIONS}`);
 	section.end();
-	return { handlers, defaultHandler };
+	return { handlers, defaultHandler, allowedAnnotations };
 }
 
 function readStreaming(section: Section): ServerConfig['streaming'] {

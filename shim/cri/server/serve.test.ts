@@ -136,7 +136,11 @@ t.test('what a sandbox cannot give is refused by name, and nothing is left of it
 	await t.rejects(pod({}, { privileged: true }), { code: 3, details: /privileged/ });
 	const { config } = { config: { metadata: { name: 'x', uid: 'x' } } };
 	await t.rejects(bench.cri.call('RunPodSandbox', { config, runtimeHandler: 'nope' }), { code: 3, details: /"nope"/ });
-	const { id } = await runPod();
+	await t.rejects(runPod({ annotations: { 'dev.isopod.bounds.tasks': '9' } }), {
+		code: 3,
+		details: /dev\.isopod\.bounds\.tasks is not allowed/,
+	});
+	const { id } = await runPod({ annotations: { 'example.org/any': 'thing' } });
 	await t.rejects(start(id, 'a', 'true', { image: { image: 'localhost/none:1' } }), { code: 5, details: /localhost\/none:1/ });
 	await t.rejects(start(id, 'a', 'true', { devices: [{ hostPath: '/dev/sda', containerPath: '/dev/sda' }] }), { code: 3, details: /sda/ });
 	await t.rejects(bench.cri.call('CheckpointContainer', { containerId: id }), { code: 12 });
