@@ -68,7 +68,7 @@ export const bounds = {
 	filterInstructions: 1 << 17,
 	/** Address ranges of one process with a memory policy of their own. ENOMEM. */
 	memoryPolicyRanges: 4096,
-	/** Real-time signals that signalfds keep of one process; more go to the host, whose bound is RLIMIT_SIGPENDING. */
+	/** Real-time signals that are kept for the signalfds of one process, or one thread. EAGAIN, but for kill(2), of which one is there already. */
 	keptSignals: 1024,
 	/** Names of mapped files, of programs that are executed natively, of threads: the oldest go. No error. */
 	mappedNames: 65536,

@@ -2,12 +2,12 @@ import { native } from '../../native.js';
 import { CAP_KILL } from '../abi/capability-numbers.js';
 import { EINVAL, EPERM, ESRCH } from '../abi/errno.js';
 import { SI_TKILL, SIGCONT, SIGRTMAX } from '../abi/signal-numbers.js';
-import { hasSignalFds } from '../event/signalfd.js';
 import { CONTINUE } from '../task/blocked.js';
 import { hasCapability } from '../task/credentials.js';
 import type { SignalInfo } from '../task/kept-signals.js';
 import { SIGINFO_BYTES, SIGINFO_CODE, SIGINFO_VALUE } from '../task/signal-origin.js';
 import { SignalWatch } from '../task/signal-watch.js';
+import { NOT_KEPT } from '../task/signals.js';
 import { type Task, TaskState } from '../task/task.js';
 import type { ThreadGroup } from '../task/thread-group.js';
 import { copyIn, copyOutInt, scratchView } from '../trap/guest-memory.js';
@@ -100,7 +100,8 @@ function sendToThread(task: Task, tgid: number, tid: number, signal: number): nu
 	if (tgid > 0 && task.group.container.outsideId(tgid) !== group.pid) return -ESRCH;
 	const denied = checkKill(task, group, signal);
 	if (denied < 0) return denied;
-	if (target !== undefined && hasSignalFds() && task.kernel.signals.keep(group, target, signal, task)) return 0;
+	const kept = target === undefined ? NOT_KEPT : task.kernel.signals.keep(group, target, signal, task);
+	if (kept !== NOT_KEPT) return kept;
 	if (target === task || (target === undefined && group === task.group)) return CONTINUE;
 	if (group === task.group && (signal === SIGCANCEL || signal === SIGSETXID)) {
 		// The host's own siginfo has the right si_pid: without it, C libraries take the signal for a stranger's, and who sent it waits for ever.
@@ -130,7 +131,8 @@ export function sysRtSigqueueinfo(task: Task, trap: Trap): number {
 	const refused = checkKill(task, group, signal);
 	if (refused < 0) return refused;
 	if (group === task.group && !hasBlockedOther(task)) {
-		return hasSignalFds() && task.kernel.signals.keep(group, null, signal, task, info) ? 0 : CONTINUE;
+		const kept = task.kernel.signals.keep(group, null, signal, task, info);
+		return kept === NOT_KEPT ? CONTINUE : kept;
 	}
 	return signal === 0 || group.isImmuneTo(signal) ? 0 : task.kernel.signals.sendToGroup(group, signal, task, originToSend(info));
 }
@@ -151,7 +153,8 @@ export function sysRtTgsigqueueinfo(task: Task, trap: Trap): number {
 	const refused = checkKill(task, group, signal);
 	if (refused < 0) return refused;
 	if (group === task.group && outside === task.tid) {
-		return hasSignalFds() && task.kernel.signals.keep(group, task, signal, task, info) ? 0 : CONTINUE;
+		const kept = task.kernel.signals.keep(group, task, signal, task, info);
+		return kept === NOT_KEPT ? CONTINUE : kept;
 	}
 	return sendToThreadOf(task, group, outside, signal, originToSend(info));
 }
@@ -189,7 +192,8 @@ function originToSend(info: SignalInfo): SignalInfo | null {
 function send(task: Task, group: ThreadGroup, signal: number): number {
 	if (signal === 0 || group.isImmuneTo(signal)) return 0;
 	if (group === task.group && !hasBlockedOther(task)) {
-		return hasSignalFds() && task.kernel.signals.keep(group, null, signal, task) ? 0 : CONTINUE;
+		const kept = task.kernel.signals.keep(group, null, signal, task);
+		return kept === NOT_KEPT ? CONTINUE : kept;
 	}
 	return task.kernel.signals.sendToGroup(group, signal, task);
 }

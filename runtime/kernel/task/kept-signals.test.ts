@@ -18,7 +18,11 @@ t.test('of a standard signal one is kept, of a real-time signal all up to a boun
 	kept.add(info(SIGTERM));
 	kept.add(info(SIGTERM));
 	kept.add(info(SIGUSR1));
+	t.ok(kept.add(info(SIGTERM)), 'one is there');
 	for (let i = 1; i < 5000; i++) kept.add(info(40, i));
+	t.notOk(kept.add(info(40)));
+	t.ok(kept.add(info(41)), 'the first of a number always');
+	t.equal(kept.take(0, signalBit(41))?.signal, 41);
 	t.equal(kept.take(-1, -1)?.signal, SIGUSR1, 'the lowest number first');
 	t.equal(kept.take(-1, -1)?.signal, SIGTERM);
 	let count = 0;

@@ -44,11 +44,16 @@ export class KeptSignals {
 		return this.infos.length === 0;
 	}
 
-	add(info: SignalInfo): void {
+	/** Puts one behind the others; of a standard signal the first is enough. False: a real-time signal for which there is no room. */
+	add(info: SignalInfo): boolean {
 		const { signal } = info;
-		if (isInSet(this.low, this.high, signal) && (signal < SIGRTMIN || this.infos.length >= bounds.keptSignals)) return;
+		if (isInSet(this.low, this.high, signal)) {
+			if (signal < SIGRTMIN) return true;
+			if (this.infos.length >= bounds.keptSignals) return false;
+		}
 		this.infos.push(info);
 		this.mark(signal);
+		return true;
 	}
 
 	/** Takes the first of the lowest number out of those in the set, or null. */

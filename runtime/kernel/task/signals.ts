@@ -74,6 +74,9 @@ function readSet(label: string, length: number, out: SignalSet): void {
 	out.low = Number.parseInt(statusBuffer.latin1Slice(at + 8, at + 16), 16) | 0;
 }
 
+/** What `Signals.keep` gives when a signal is not for a signalfd. */
+export const NOT_KEPT = 1;
+
 /**
  * Who may be interrupted by what: the host delivers signals, the guest kernel ends the blocked calls that they interrupt (facts/traps.md 1–5).
  */
@@ -87,7 +90,8 @@ export class Signals {
 	 * carries, of a timer or of sigqueue(3).
 	 */
 	sendToGroup(group: ThreadGroup, signal: number, sender: Task | null = null, info: SignalInfo | null = null): number {
-		if (hasSignalFds() && this.keep(group, null, signal, sender, info)) return 0;
+		const kept = this.keep(group, null, signal, sender, info);
+		if (kept !== NOT_KEPT) return kept;
 		group.signalsSent++;
 		if (signal === SIGSTOP) return this.stop(group, signal);
 		const target = signal === SIGKILL || signal === 0 ? null : this.pickBlocked(group, signal);
@@ -100,7 +104,8 @@ export class Signals {
 
 	/** Sends a signal to one thread, as tgkill(2) does. */
 	sendToThread(task: Task, signal: number, sender: Task | null = null, info: SignalInfo | null = null): number {
-		if (hasSignalFds() && this.keep(task.group, task, signal, sender, info)) return 0;
+		const kept = this.keep(task.group, task, signal, sender, info);
+		if (kept !== NOT_KEPT) return kept;
 		task.group.signalsSent++;
 		const error = give(task.group, task.tid, signal, info);
 		if (error < 0 || task.state !== TaskState.Blocked || signal === SIGKILL || signal === 0) return error;
@@ -160,16 +165,18 @@ export class Signals {
 
 	/**
 	 * Keeps a signal for the signalfds of a process: where one shows it, and whoever could take it (`thread`, or all threads) blocks it. The host doesn't hear of
-	 * it, as the guest kernel can't take back what is pending there. False: it has to be sent.
+	 * it, as the guest kernel can't take back what is pending there. 0; -EAGAIN when too many wait, as sigqueue(3) has it and kill(2) has not; `NOT_KEPT`: it has
+	 * to be sent.
 	 */
-	keep(group: ThreadGroup, thread: Task | null, signal: number, sender: Task | null, info: SignalInfo | null = null): boolean {
-		if (signal <= 0 || signal === SIGKILL || signal === SIGSTOP || !this.isShown(group, signal)) return false;
-		if (!(thread === null ? this.isBlockedByAll(group, signal) : this.isBlockedBy(thread.tid, signal))) return false;
+	keep(group: ThreadGroup, thread: Task | null, signal: number, sender: Task | null, info: SignalInfo | null = null): number {
+		if (!hasSignalFds() || signal <= 0 || signal === SIGKILL || signal === SIGSTOP || !this.isShown(group, signal)) return NOT_KEPT;
+		if (!(thread === null ? this.isBlockedByAll(group, signal) : this.isBlockedBy(thread.tid, signal))) return NOT_KEPT;
 		// It goes on, whatever becomes of the signal.
 		if (signal === SIGCONT) native.sendSignal(group.pid, -1, signal);
-		this.keptOf(thread ?? group).add(info ?? sentInfo(group, thread, signal, sender));
+		const kept = info ?? sentInfo(group, thread, signal, sender);
+		if (!this.keptOf(thread ?? group).add(kept)) return kept.code === SI_USER ? 0 : -EAGAIN;
 		this.wakeSignalFds(group, signal);
-		return true;
+		return 0;
 	}
 
 	/** A child's end: the host's own SIGCHLD stays pending there, where nobody takes it while it is blocked. */
