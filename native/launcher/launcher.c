@@ -2,6 +2,9 @@
 // capabilities, limits. A threaded process can't confine itself, because confinement is per thread; so this small
 // static program does it first.
 //
+// The new root has /guest, the root of guests' processes, and one tmpfs for the contents of guests' files at two
+// places, /memory and (noexec) /memory-noexec.
+//
 //   isopod-launcher [OPTION]... -- PROGRAM ARGUMENT...
 //
 //   --id-base N            first host user and group id of the sandbox; its id 0 (default 524288; never 0)
@@ -371,6 +374,21 @@ static void mount_tmpfs(int root, const char* target, unsigned long flags, const
   close(at);
 }
 
+// Mounts the file system at one folder of the new root a second time, noexec.
+static void mount_noexec_twin(int root, const char* source, const char* target) {
+  // Opened anew from the root: a descriptor of the folder from before the mount would lead below it.
+  int at = openat(root, source + 1, O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC);
+  if (at < 0) fail("open tmpfs", "%s", source);
+  int twin = (int)syscall(SYS_open_tree, at, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+  if (twin < 0) fail("clone tmpfs", "%s", source);
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOEXEC, .propagation = MS_PRIVATE};
+  if (syscall(SYS_mount_setattr, twin, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
+    fail("make tmpfs noexec", "%s", target);
+  }
+  attach(twin, root, target, true);
+  close(at);
+}
+
 static void copy_loader(int source, int root) {
   // Opened anew from the root: a descriptor of the folder from before the mount would lead below it.
   int target = openat(root, "guest/x", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0555);
@@ -408,6 +426,9 @@ static int build_root(int loader) {
   close(make_target(root, "/proc", true));
   for (int i = 0; i < DEVICES; i++) attach(trees[options.file_count + i], root, kDevices[i].target, false);
   mount_tmpfs(root, "/guest", 0, "size=8m,nr_inodes=16k", "0755");
+  // Contents of guests' tmpfs: what bounds them is the guest kernel's count and the control group, as with memfds.
+  mount_tmpfs(root, "/memory", 0, "size=0,nr_inodes=0", "0700");
+  mount_noexec_twin(root, "/memory", "/memory-noexec");
   for (int i = 0; i < options.file_count; i++) attach(trees[i], root, options.files[i].target, S_ISDIR(modes[i]));
   for (int i = 0; i < options.tmpfs_count; i++)
     mount_tmpfs(root, options.tmpfs[i], MS_NOEXEC, "size=8m,nr_inodes=4k", "0700");

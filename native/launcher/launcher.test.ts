@@ -155,7 +155,7 @@ t.test('the host is out of reach', async (t) => {
 	};
 	for (const [name, value] of Object.entries(expected)) t.same(reach.get(name), [value], name);
 
-	t.same([...(await run([], ['list', '/'])).keys()].sort(), ['bin', 'dev', 'guest', 'proc']);
+	t.same([...(await run([], ['list', '/'])).keys()].sort(), ['bin', 'dev', 'guest', 'memory', 'memory-noexec', 'proc']);
 	t.same([...(await run([], ['list', '/dev'])).keys()].sort(), ['null', 'urandom']);
 	t.same([...(await run([], ['list', '/guest'])).keys()], ['x']);
 	t.same(
@@ -186,12 +186,25 @@ t.test('the mounts are those asked for, read-only but for the guests’ root and
 		.split('\n')
 		.map((line) => line.split(' '));
 	const flags = new Map(mounts.map(([, target, type, options]) => [target, `${type} ${options!.split(',').slice(0, 4).join(',')}`]));
-	t.same([...flags.keys()].sort(), ['/', '/bin/inside', '/dev/null', '/dev/urandom', '/folder', '/guest', '/proc', '/run']);
+	t.same([...flags.keys()].sort(), [
+		'/',
+		'/bin/inside',
+		'/dev/null',
+		'/dev/urandom',
+		'/folder',
+		'/guest',
+		'/memory',
+		'/memory-noexec',
+		'/proc',
+		'/run',
+	]);
 	t.match(flags.get('/'), /^tmpfs ro,nosuid,nodev/);
 	t.match(flags.get('/bin/inside'), /^\w+ ro,nosuid,nodev/);
 	t.match(flags.get('/folder'), /^\w+ ro,nosuid,nodev/);
 	t.match(flags.get('/dev/null'), /^\w+ ro,nosuid,noexec/);
 	t.match(flags.get('/guest'), /^tmpfs rw,nosuid,nodev,relatime/);
+	t.match(flags.get('/memory'), /^tmpfs rw,nosuid,nodev,relatime/);
+	t.match(flags.get('/memory-noexec'), /^tmpfs rw,nosuid,nodev,noexec/);
 	t.match(flags.get('/run'), /^tmpfs rw,nosuid,nodev,noexec/);
 	t.match(flags.get('/proc'), /^proc rw,nosuid,nodev,noexec/);
 });

@@ -132,7 +132,7 @@ export function mapSegment(task: Task, trap: Trap): number {
 	const { kernel, files } = task;
 	task.attaching = null;
 	if (trap.int(4) !== fd) return -EINVAL;
-	const source = segment.file.openForMapping(isReadOnly ? O_RDONLY : O_RDWR);
+	const source = segment.file.openForMapping(isReadOnly ? O_RDONLY : O_RDWR, false);
 	if (source < 0) return -ENOMEM;
 	files.setLentState(fd, LENT_STALE);
 	const key = kernel.endpoints.add({

@@ -29,7 +29,7 @@ t.test('the list names each call once, by a name that Linux has', (t) => {
 
 t.test("from inside a sandbox process the host's files, network, processes and mounts are out of reach", async (t) => {
 	const { report, files } = await probe();
-	const folders = ['dev', 'guest', 'proc'];
+	const folders = ['dev', 'guest', 'memory', 'memory-noexec', 'proc'];
 	t.strictSame(report.root, [...new Set([...folders, ...files.map((file) => file.split('/')[1]!)])].sort());
 	// Itself and the spawner, whose name is Node's, too.
 	t.equal(report.processes.length, 2, report.processes.join());
@@ -39,8 +39,9 @@ t.test("from inside a sandbox process the host's files, network, processes and m
 	}
 	t.strictSame(report.networkDevices, ['lo']);
 	const points = report.mounts.trim().split('\n');
-	t.strictSame(points.map((line) => line.split(' ')[1]).sort(), ['/', '/dev/null', '/dev/urandom', '/guest', '/proc', ...files].sort());
-	for (const line of points) if (!/ \/(guest|proc) /.test(line)) t.match(line, / ro,/);
+	const own = ['/', '/dev/null', '/dev/urandom', '/guest', '/memory', '/memory-noexec', '/proc'];
+	t.strictSame(points.map((line) => line.split(' ')[1]).sort(), [...own, ...files].sort());
+	for (const line of points) if (!/ \/(guest|memory|memory-noexec|proc) /.test(line)) t.match(line, / ro,/);
 	t.strictSame(report.attempts, {
 		hostFile: 'ENOENT',
 		hostFileByParent: 'ENOENT',

@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { RLIMIT_NOFILE } from '../../kernel/abi/resource.js';
+import { MemoryFolders, useMemoryFolders } from '../../kernel/fs/tmpfs/memory-folders.js';
 import { Kernel } from '../../kernel/kernel.js';
 import { compileGuestFilter } from '../../kernel/syscalls/filter.js';
 import { SYSCALLS } from '../../kernel/syscalls/table.js';
@@ -21,6 +22,7 @@ function main(): void {
 	const limits = new Float64Array(2);
 	native.prlimit(0, RLIMIT_NOFILE, null, limits);
 	const nativeRootFd = openNativeRoot();
+	useMemoryFolders(MemoryFolders.open('/memory', '/memory-noexec'));
 	const filter = compileGuestFilter(SYSCALLS);
 	const kernel = new Kernel({
 		nativeRootFd,

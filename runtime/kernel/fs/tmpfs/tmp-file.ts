@@ -4,6 +4,7 @@ import { IN_ACCESS, IN_MODIFY } from '../../abi/inotify.js';
 import type { Task } from '../../task/task.js';
 import type { IoVector } from '../../trap/guest-memory.js';
 import { AT_OFFSET } from '../../vfs/file-description.js';
+import { MS_NOEXEC } from '../../vfs/mount.js';
 import type { Path } from '../../vfs/path.js';
 import { RegularDescription } from '../../vfs/regular-description.js';
 import { hasWatches, notifyDescription } from '../../vfs/watches.js';
@@ -82,6 +83,7 @@ export class TmpFile extends RegularDescription {
 
 	override openForMapping(): number {
 		const access = this.flags & O_ACCMODE;
-		return access === O_WRONLY || access === O_ACCMODE ? -EACCES : this.inode.openForMapping(access);
+		if (access === O_WRONLY || access === O_ACCMODE) return -EACCES;
+		return this.inode.openForMapping(access, this.path !== null && (this.path.mount.flags & MS_NOEXEC) !== 0);
 	}
 }

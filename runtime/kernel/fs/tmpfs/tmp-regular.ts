@@ -18,6 +18,7 @@ import type { Path } from '../../vfs/path.js';
 import type { Stat } from '../../vfs/stat.js';
 import { hostStat, StatField } from '../host/host-stat.js';
 import { mappingKeyOf } from '../mapping-key.js';
+import { memoryFolders } from './memory-folders.js';
 import { TmpFile } from './tmp-file.js';
 import type { TmpFileSystem } from './tmp-file-system.js';
 import { TmpInode } from './tmp-inode.js';
@@ -45,6 +46,8 @@ export class TmpRegular extends TmpInode {
 	private inline: Buffer | null = null;
 	/** The memory file, or -1. Owned. */
 	private fd = -1;
+	/** The same file by a noexec mount, once it was mapped from one, or -1. Owned. */
+	private noExecFd = -1;
 	/** Device and inode number of the memory file, once asked for. */
 	private key: string | null = null;
 	/** Pages from the start on that are certainly there, and counted. */
@@ -96,11 +99,13 @@ export class TmpRegular extends TmpInode {
 	}
 
 	protected override free(): void {
-		if (this.fd >= 0) {
-			native.close(this.fd);
+		for (const fd of [this.fd, this.noExecFd]) {
+			if (fd < 0) continue;
+			native.close(fd);
 			memoryFiles--;
 		}
 		this.fd = -1;
+		this.noExecFd = -1;
 		this.inline = null;
 		this.charge(0);
 	}
@@ -225,7 +230,7 @@ export class TmpRegular extends TmpInode {
 
 	/** Makes the memory file: a descriptor, or -errno. */
 	protected createMemory(): number {
-		return native.memfdCreate('tmpfs', 0);
+		return memoryFolders()?.create() ?? native.memfdCreate('tmpfs', 0);
 	}
 
 	/** How many of `length` bytes at `position` there are pages for. */
@@ -280,11 +285,26 @@ export class TmpRegular extends TmpInode {
 		return error < 0 ? error : this.fd;
 	}
 
-	/** noexec is the mount's affair: the guest kernel refuses PROT_EXEC, and the host has no way of its own to refuse it for a memory file. */
-	override openForMapping(flags: number, _isNoExec = false): number {
+	/** Errors: ENOENT, ENOSPC, the host's. */
+	override openForMapping(flags: number, isNoExec: boolean): number {
 		if (this.isFreed) return -ENOENT;
 		const error = this.materialize();
-		return error < 0 ? error : native.reopen(this.fd, (flags & O_ACCMODE) === O_RDONLY ? O_RDONLY : O_RDWR);
+		if (error < 0) return error;
+		const fd = isNoExec ? this.byNoExecMount() : this.fd;
+		return fd < 0 ? fd : native.reopen(fd, (flags & O_ACCMODE) === O_RDONLY ? O_RDONLY : O_RDWR);
+	}
+
+	/** The memory file's other descriptor, or -errno. It counts as a memory file. */
+	private byNoExecMount(): number {
+		const folders = memoryFolders();
+		if (folders === null) return this.fd;
+		if (this.noExecFd >= 0) return this.noExecFd;
+		if (memoryFiles >= bounds.tmpfsLargeFiles) return -ENOSPC;
+		const fd = folders.openNoExec(this.fd);
+		if (fd < 0) return fd;
+		memoryFiles++;
+		this.noExecFd = fd;
+		return fd;
 	}
 
 	override mappingKey(): string | null {
