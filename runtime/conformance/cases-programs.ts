@@ -27,6 +27,7 @@ export const programCases: readonly ConformanceCase[] = [
 	{ name: 'futexes', script: '/mnt/bin/futexes; echo $?' },
 	{ name: 'terminal', script: '/mnt/bin/terminal; echo $?' },
 	{ name: 'running', script: '/mnt/bin/running; echo $?' },
+	{ name: 'text-busy', script: '/mnt/bin/text-busy; echo $?' },
 	{ name: 'mounts-unprivileged', script: '/mnt/bin/mounts unprivileged; echo $?' },
 	{ name: 'errno-table', script: '/mnt/bin/errno-table; echo $?' },
 	{ name: 'errno-order', script: '/mnt/bin/errno-order; echo $?' },

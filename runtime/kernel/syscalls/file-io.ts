@@ -200,7 +200,7 @@ export function sysTruncate(task: Task, trap: Trap): number {
 	if (!inode.isRegular) return -EINVAL;
 	const denied = checkPermission(inode, MAY_WRITE, task.credentials) || checkWritable(path);
 	if (denied < 0) return denied;
-	if (isRunning(task.kernel, inode)) return -ETXTBSY;
+	if (isRunning(inode)) return -ETXTBSY;
 	if (length > Number.MAX_SAFE_INTEGER) return -EFBIG;
 	const tooBig = checkNewSize(task, inode, length);
 	if (tooBig < 0) return tooBig;

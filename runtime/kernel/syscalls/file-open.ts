@@ -204,7 +204,9 @@ function checkOpen(task: Task, path: Path, inode: Inode, flags: number): number 
 	if (denied < 0) return denied;
 	if ((flags & O_NOATIME) !== 0 && !isOwnerOrCapable(inode, task.credentials)) return -EPERM;
 	if (isReadOnly && isWriting) return -EROFS;
-	if (isWriting && isRunning(task.kernel, inode)) return -ETXTBSY;
+	// Access mode 3 gives no right to write.
+	const isWriter = access === O_WRONLY || access === O_RDWR || (flags & O_TRUNC) !== 0;
+	if (isWriter && isRunning(inode)) return -ETXTBSY;
 	if ((flags & O_TRUNC) !== 0 && inode.isRegular) return inode.truncate(0);
 	return 0;
 }

@@ -68,7 +68,7 @@ function createGroup(kernel: Kernel, pid: number, cookie: number, from: Inherita
 	const group = new ThreadGroup(from.container, pid, from.parentPid, cookie, from.files, from.fs, from.limits, from.credentials);
 	group.filters = from.filters;
 	if (from.parent !== null) {
-		group.executable = from.parent.executable;
+		group.setExecutable(from.parent.executable);
 		group.isDumpable = from.parent.isDumpable;
 		group.stackStart = from.parent.stackStart;
 		group.isChildSignalInterrupting = from.parent.isChildSignalInterrupting;

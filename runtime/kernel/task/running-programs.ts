@@ -1,11 +1,28 @@
-import type { Kernel } from '../kernel.js';
+import type { FileState } from '../vfs/file-state.js';
 import type { Inode } from '../vfs/inode.js';
+import type { Path } from '../vfs/path.js';
 
-const ANY_EXECUTE = 0o111;
+/** A program that a process runs, or is about to: nobody opens its file for writing until it is released. */
+export class RunningProgram {
+	private state: FileState | null;
 
-/** Does a process run the program that is in this file? Nobody writes to it meanwhile: ETXTBSY. */
-export function isRunning(kernel: Kernel, inode: Inode): boolean {
-	if (!inode.isRegular || (inode.mode & ANY_EXECUTE) === 0) return false;
-	for (const { executable } of kernel.groups.values()) if (executable !== null && executable.dentry.inode === inode) return true;
-	return false;
+	constructor(readonly path: Path) {
+		this.state = path.dentry.inode?.takeState() ?? null;
+		if (this.state !== null) this.state.runners++;
+	}
+
+	release(): void {
+		if (this.state !== null) this.state.runners--;
+		this.state = null;
+	}
+}
+
+/** Does a process run the program that is in this file? Nobody opens it for writing meanwhile: ETXTBSY. */
+export function isRunning(inode: Inode): boolean {
+	return inode.isRegular && (inode.findState()?.runners ?? 0) > 0;
+}
+
+/** Is the file open for writing? Nobody executes it meanwhile: ETXTBSY. */
+export function isBeingWritten(inode: Inode): boolean {
+	return (inode.findState()?.writers ?? 0) > 0;
 }

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { native } from '../../native.js';
-import { E2BIG, EACCES, EIO, ELIBBAD, ELOOP, ENOEXEC, ENOSYS } from '../abi/errno.js';
+import { E2BIG, EACCES, EIO, ELIBBAD, ELOOP, ENOEXEC, ENOSYS, ETXTBSY } from '../abi/errno.js';
 import {
 	encodePlan,
 	NR_PLAN,
@@ -24,6 +24,7 @@ import type { Credentials } from './credentials.js';
 import { type ElfImage, planObject, readElf } from './elf.js';
 import { execCredentials, isSecureExec } from './exec-credentials.js';
 import { removeTask } from './identify.js';
+import { isBeingWritten, RunningProgram } from './running-programs.js';
 import { type Continued, type Task, TaskState, THREAD_ENDED } from './task.js';
 
 /** Interpreters of interpreters at most (fs/exec.c). */
@@ -45,7 +46,8 @@ const planBuffer = Buffer.alloc(PLAN_BYTES);
 export class ExecPlan implements Continued {
 	constructor(
 		private readonly task: Task,
-		readonly executable: Path,
+		/** Owned. */
+		private readonly running: RunningProgram,
 		readonly credentials: Credentials,
 		private readonly plan: Plan,
 		private readonly programFd: number,
@@ -77,6 +79,7 @@ export class ExecPlan implements Continued {
 	}
 
 	close(): void {
+		this.running.release();
 		native.close(this.programFd);
 		if (this.interpreterFd >= 0) native.close(this.interpreterFd);
 	}
@@ -103,7 +106,7 @@ export class ExecPlan implements Continued {
 		group.files.exec(task);
 		group.container.ipc.detachAll(group);
 		group.incarnation++;
-		group.executable = this.executable;
+		group.setExecutable(this.running.path);
 		group.isDumpable = !this.plan.isSecure;
 		group.keepCapabilities = false;
 		group.isChildSignalInterrupting = false;
@@ -203,13 +206,14 @@ interface OpenProgram {
 	readonly path: Path;
 }
 
-/** Opens a file for execution, as do_open_execat: regular, executable, on a mount that allows it. */
+/** Opens a file for execution, as do_open_execat: regular, executable, on a mount that allows it, written by nobody. */
 function openProgram(task: Task, path: Path): OpenProgram | number {
 	const inode = path.dentry.inode!;
 	if (!inode.isRegular) return -EACCES;
 	if ((path.mount.flags & MS_NOEXEC) !== 0) return -EACCES;
 	const denied = checkPermission(inode, MAY_EXEC, task.credentials);
 	if (denied < 0) return denied;
+	if (isBeingWritten(inode)) return -ETXTBSY;
 	const fd = inode.openForMapping(O_RDONLY | O_CLOEXEC, false);
 	return fd < 0 ? fd : { fd, path };
 }
@@ -295,7 +299,7 @@ function finishPlan(task: Task, opened: OpenProgram, image: ElfImage, strings: s
 		if (interpreterFd >= 0) native.close(interpreterFd);
 		return -E2BIG;
 	}
-	return new ExecPlan(task, opened.path, credentials, plan, opened.fd, interpreterFd);
+	return new ExecPlan(task, new RunningProgram(opened.path), credentials, plan, opened.fd, interpreterFd);
 }
 
 /** So that /proc/PID/maps can name the mapping. */

@@ -24,6 +24,7 @@ export function endGroup(kernel: Kernel, group: ThreadGroup): void {
 	group.destroyAio();
 	group.posixTimers?.deleteAll();
 	group.filters?.release();
+	group.setExecutable(null);
 	if (leader !== undefined) group.files.release(leader);
 	group.container.ipc.groupEnded(group);
 	kernel.groups.delete(group.pid);

@@ -16,6 +16,7 @@ import type { PendingFork } from './forks.js';
 import type { KeptSignals } from './kept-signals.js';
 import type { Limits } from './limits.js';
 import type { MemoryPolicies } from './memory-policy.js';
+import { RunningProgram } from './running-programs.js';
 import type { Task } from './task.js';
 import type { ExecPlan } from './task-exec.js';
 
@@ -30,8 +31,8 @@ export class ThreadGroup {
 	readonly tasks = new Map<number, Task>();
 	/** Bumped by each exec: tells one program's traps from the next one's. */
 	incarnation = 0;
-	/** The program that runs: /proc/PID/exe. Null before the first exec. */
-	executable: Path | null = null;
+	/** See `executable`. */
+	private program: RunningProgram | null = null;
 	/** What /proc/PID/exe shows, and whether its environment and memory are its own user's to read (PR_SET_DUMPABLE). */
 	isDumpable = true;
 	/** An exec that was checked and continued, and that the loader has not asked for yet. */
@@ -99,6 +100,17 @@ export class ThreadGroup {
 		/** What a thread that traps for the first time acts as. */
 		public credentials: Credentials,
 	) {}
+
+	/** The program that runs: /proc/PID/exe. Null before the first exec, and after the end. */
+	get executable(): Path | null {
+		return this.program?.path ?? null;
+	}
+	/** Another program runs, or none any more: who held the file against writing lets go of it. */
+	setExecutable(path: Path | null): void {
+		const old = this.program;
+		this.program = path === null ? null : new RunningProgram(path);
+		old?.release();
+	}
 
 	/** Its id as its container sees it; 0 if nobody has asked while it lived. */
 	get insideId(): number {

@@ -11,4 +11,8 @@ export class FileState {
 	watches: readonly Watch[] | null = null;
 	/** Advisory locks, from the first one on. */
 	locks: FileLocks | null = null;
+	/** Descriptions that were opened for writing: nobody executes it meanwhile (ETXTBSY). Mappings that outlive theirs aren't counted. */
+	writers = 0;
+	/** Processes that run the program in it, and execs under way: nobody opens it for writing meanwhile (ETXTBSY). */
+	runners = 0;
 }

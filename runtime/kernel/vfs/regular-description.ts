@@ -1,9 +1,26 @@
 import { EINVAL } from '../abi/errno.js';
 import { SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from '../abi/fcntl.js';
 import { FileDescription } from './file-description.js';
+import type { FileState } from './file-state.js';
+import type { Inode } from './inode.js';
+import type { Path } from './path.js';
 
 /** An open regular file: its bytes have positions, an end, and maybe holes between them. */
 export abstract class RegularDescription extends FileDescription {
+	/** Whose writer it is; null when it isn't one. */
+	private readonly written: FileState | null;
+
+	/** `isOpened`: by open(2). A new memfd's first description writes, but may be executed meanwhile. */
+	constructor(path: Path, inode: Inode, flags: number, isOpened: boolean) {
+		super(path, inode, flags);
+		this.written = isOpened && this.isWritable ? inode.takeState() : null;
+		if (this.written !== null) this.written.writers++;
+	}
+
+	protected override close(): void {
+		if (this.written !== null) this.written.writers--;
+	}
+
 	/** The last position that there can be. */
 	protected abstract readonly maxPosition: number;
 	/** Where the file ends, or -errno. */

@@ -26,11 +26,12 @@ export class HostFile extends RegularDescription {
 		/** Owned. It may have more rights than `flags`, which count. */
 		private readonly fd: number,
 	) {
-		super(path, inode, flags);
+		super(path, inode, flags, true);
 		inode.opened(this);
 	}
 
 	protected override close(): void {
+		super.close();
 		this.inode.closed(this);
 		native.close(this.fd);
 	}

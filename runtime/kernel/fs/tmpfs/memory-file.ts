@@ -58,7 +58,7 @@ export class MemoryFile extends TmpRegular {
 
 	/** A description with all rights. */
 	openNew(text: string): TmpFile {
-		return new TmpFile(anonymousPath(this, text), this, O_RDWR | O_LARGEFILE);
+		return new TmpFile(anonymousPath(this, text), this, O_RDWR | O_LARGEFILE, false);
 	}
 
 	/** Bytes that it takes in memory, those written through mappings included. */

@@ -17,12 +17,14 @@ export class TmpFile extends RegularDescription {
 		path: Path,
 		override readonly inode: TmpRegular,
 		flags: number,
+		isOpened = true,
 	) {
-		super(path, inode, flags);
+		super(path, inode, flags, isOpened);
 		inode.opened();
 	}
 
 	protected override close(): void {
+		super.close();
 		this.inode.closed();
 	}
 
