@@ -13,7 +13,7 @@ import type { ContainerSpec, Handler } from '../../runtime/sandbox/sandbox.js';
 import { waitForEnd } from '../../runtime/sandbox/sandbox-process.js';
 import { isKeeper, startKeeper, tellStarted } from './keeper.js';
 import { defaultConfig } from './spec.js';
-import { type AttachedTerminal, ContainerTerminal, checkTerminal } from './terminal.js';
+import { type AttachedTerminal, ContainerTerminal, checkTerminal, type TerminalSize } from './terminal.js';
 import { Trace } from './trace.js';
 
 export interface CreateOptions {
@@ -174,7 +174,7 @@ export async function run(options: RunOptions): Promise<number> {
 	try {
 		created = await createContainer(options, options.detach ?? false);
 		const { sandbox, terminal } = created;
-		attached = terminal?.attach() ?? null;
+		attached = terminal?.attach((size) => tellSize(sandbox, id, '', size)) ?? null;
 		if (options.trace !== undefined) trace = await Trace.begin(sandbox.store.socket(sandbox.id), { containerId: id }, options.trace);
 		const { ended } = await sandbox.start(id);
 		send = (signal) => {
@@ -260,7 +260,7 @@ export async function exec(root: string, id: string, options: ExecOptions): Prom
 		const pid = await sandbox.exec(id, execId, JSON.parse(text) as object, terminal?.stdio ?? [0, 1, 2]);
 		terminal?.closeSlave();
 		if (options.consoleSocket !== undefined) terminal?.sendTo(options.consoleSocket);
-		else attached = terminal?.attach() ?? null;
+		else attached = terminal?.attach((size) => tellSize(sandbox, id, execId, size)) ?? null;
 		if (isKeeper()) tellStarted();
 		else if (options.pidFile !== undefined) writePid(options.pidFile, pid);
 		send = (signal) => {
@@ -440,4 +440,9 @@ function printHostPs(pids: ReadonlySet<string>, options: readonly string[]): voi
 	if (column < 0) throw new Error("couldn't find PID field in ps output");
 	const ours = lines.filter((line) => pids.has(line.trim().split(/\s+/)[column] ?? ''));
 	process.stdout.write(`${[header, ...ours].join('\n')}\n`);
+}
+
+/** A program's terminal has a new size; one that has just ended has no use for it. */
+function tellSize(sandbox: GuestSandbox, id: string, execId: string, size: TerminalSize): void {
+	sandbox.resize(id, execId, size).catch(() => {});
 }

@@ -166,7 +166,10 @@ test('exec --tty has a terminal of its own', async (t, bench, seat) => {
 	await seat.user.sees('\r\n');
 	seat.user.type('\x03');
 	await seat.user.sees('$ ');
-	seat.user.type('exit 3\r');
+	await seat.user.does("trap 'stty size; exit 3' WINCH", '');
+	seat.user.type('while :; do read -t 0.1 x; done\r');
+	seat.user.resize(12, 34);
+	await seat.user.sees('12 34\r\n');
 	t.equal(await ended, 3);
 });
 

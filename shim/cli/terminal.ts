@@ -16,6 +16,12 @@ const WINSIZE_BYTES = 8;
 /** How long the rest of a terminal's output is waited for once its program has ended: what it left behind may hold it open. */
 const REST_MS = 500;
 
+/** In characters. */
+export interface TerminalSize {
+	readonly rows: number;
+	readonly columns: number;
+}
+
 /** What runc says: a terminal that nobody would hold, or a socket that nothing would be sent to. */
 export function checkTerminal(isDetached: boolean, hasTerminal: boolean, consoleSocket: string | undefined): void {
 	if (isDetached && hasTerminal && consoleSocket === undefined)
@@ -74,11 +80,11 @@ export class ContainerTerminal {
 		this.master = -1;
 	}
 
-	/** Connects the user's own terminal with it, until `detach` of the result. Throws when there is none. */
-	attach(): AttachedTerminal {
+	/** Connects the user's own terminal with it, until `detach` of the result; `tell` hears of its size, now and whenever it changes. Throws when there is none. */
+	attach(tell: (size: TerminalSize) => void): AttachedTerminal {
 		const { master } = this;
 		this.master = -1;
-		return new AttachedTerminal(master);
+		return new AttachedTerminal(master, tell);
 	}
 }
 
@@ -95,13 +101,19 @@ export class AttachedTerminal {
 	};
 	private readonly resize = (): void => {
 		const size = new Uint8Array(WINSIZE_BYTES);
-		if (native.ioctl(this.own, TIOCGWINSZ, size) >= 0) native.ioctl(this.master, TIOCSWINSZ, size);
+		if (native.ioctl(this.own, TIOCGWINSZ, size) < 0) return;
+		native.ioctl(this.master, TIOCSWINSZ, size);
+		const [rows, columns] = new Uint16Array(size.buffer);
+		this.tell({ rows: rows!, columns: columns! });
 	};
 	private readonly typed = (bytes: Buffer): void => {
 		this.stream.write(bytes);
 	};
 
-	constructor(private readonly master: number) {
+	constructor(
+		private readonly master: number,
+		private readonly tell: (size: TerminalSize) => void,
+	) {
 		this.resize();
 		this.setRaw();
 		process.on('exit', this.restore);

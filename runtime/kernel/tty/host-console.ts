@@ -12,8 +12,8 @@ import { Terminal, type TerminalDriver } from './terminal.js';
 const OUTPUT_BYTES = 4096;
 const CHUNK_BYTES = 4096;
 /**
- * How often the size is looked at. The host tells of a change by a signal to a foreground process group alone, and that is one of its sessions', in
- * which no guest is.
+ * How often the size of a pty is looked at whose holder doesn't tell (runc's console sockets know no other way than to set it). The host tells of a change by a
+ * signal to a foreground process group alone, and that is one of its sessions', in which no guest is.
  */
 const SIZE_INTERVAL_NS = 200e6;
 
@@ -137,8 +137,12 @@ export class HostConsole implements TerminalDriver {
 		if (!this.isClosed && this.isPty) native.ioctl(this.inputFd, TIOCSWINSZ, sizeBytes);
 	}
 
-	/** Somebody at the far side has set the size. */
+	/** Somebody at the far side has set the size, and will tell of the next change, too. */
 	setSize(rows: number, columns: number): void {
+		if (this.sizeTimer.isArmed) this.kernel.timers.disarm(this.sizeTimer);
+		// A pty's has pixels as well.
+		this.refreshSize();
+		if (this.terminal.size[0] === rows && this.terminal.size[1] === columns) return;
 		this.terminal.resize([rows, columns, 0, 0]);
 		this.resized();
 	}
@@ -159,7 +163,7 @@ export class HostConsole implements TerminalDriver {
 		if (this.isClosed) return;
 		this.isClosed = true;
 		const { kernel } = this;
-		if (this.isPty) kernel.timers.disarm(this.sizeTimer);
+		if (this.sizeTimer.isArmed) kernel.timers.disarm(this.sizeTimer);
 		for (const fd of this.descriptors()) native.unwatch(fd);
 		kernel.endpoints.remove(this.key);
 		for (const fd of this.descriptors()) native.close(fd);
