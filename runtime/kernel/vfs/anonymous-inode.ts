@@ -1,8 +1,9 @@
 import { native } from '../../native.js';
 import { ENXIO, EOPNOTSUPP } from '../abi/errno.js';
-import { S_IFDIR, S_IFMT } from '../abi/stat-constants.js';
+import { S_IFDIR } from '../abi/stat-constants.js';
 import type { FileDescription } from './file-description.js';
-import { FileSystem, Inode } from './inode.js';
+import { FileSystem, type Inode } from './inode.js';
+import { OwnedInode } from './owned-inode.js';
 import type { Stat } from './stat.js';
 
 const CLOCK_REALTIME = 0;
@@ -26,17 +27,12 @@ export class AnonymousFileSystem extends FileSystem {
 }
 
 /** An inode without a name, made for one object: a pipe, a socket pair's end. Owner and mode may be changed, as on Linux. */
-export class AnonymousInode extends Inode {
+export class AnonymousInode extends OwnedInode {
 	private readonly madeSec: number;
 	private readonly madeNsec: number;
 
-	constructor(
-		fs: AnonymousFileSystem,
-		public mode: number,
-		public uid: number,
-		public gid: number,
-	) {
-		super(fs, fs.nextIno());
+	constructor(fs: AnonymousFileSystem, mode: number, uid: number, gid: number) {
+		super(fs, fs.nextIno(), mode, uid, gid);
 		native.clockGetTime(CLOCK_REALTIME, now);
 		this.madeSec = now[0]!;
 		this.madeNsec = now[1]!;
@@ -54,17 +50,6 @@ export class AnonymousInode extends Inode {
 		out.atimeSec = out.mtimeSec = out.ctimeSec = this.madeSec;
 		out.atimeNsec = out.mtimeNsec = out.ctimeNsec = this.madeNsec;
 		out.btimeSec = out.btimeNsec = 0;
-		return 0;
-	}
-
-	override chmod(mode: number): number {
-		this.mode = (this.mode & S_IFMT) | (mode & 0o7777);
-		return 0;
-	}
-
-	override chown(uid: number, gid: number): number {
-		if (uid !== -1) this.uid = uid;
-		if (gid !== -1) this.gid = gid;
 		return 0;
 	}
 

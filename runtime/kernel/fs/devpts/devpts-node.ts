@@ -1,6 +1,7 @@
 import { native } from '../../../native.js';
-import { S_IFCHR, S_IFMT } from '../../abi/stat-constants.js';
-import { type FileSystem, Inode } from '../../vfs/inode.js';
+import { S_IFCHR } from '../../abi/stat-constants.js';
+import type { FileSystem } from '../../vfs/inode.js';
+import { OwnedInode } from '../../vfs/owned-inode.js';
 import type { Stat } from '../../vfs/stat.js';
 
 const CLOCK_REALTIME = 0;
@@ -10,8 +11,7 @@ const now = new Float64Array(2);
 export const BLOCK_BYTES = 1024;
 
 /** A device node of devpts: its owner and mode may be changed. */
-export abstract class DevptsNode extends Inode {
-	mode: number;
+export abstract class DevptsNode extends OwnedInode {
 	private readonly madeSec: number;
 	private readonly madeNsec: number;
 
@@ -19,12 +19,11 @@ export abstract class DevptsNode extends Inode {
 		fs: FileSystem,
 		ino: number,
 		permissions: number,
-		public uid: number,
-		public gid: number,
+		uid: number,
+		gid: number,
 		readonly rdev: number,
 	) {
-		super(fs, ino);
-		this.mode = S_IFCHR | permissions;
+		super(fs, ino, S_IFCHR | permissions, uid, gid);
 		native.clockGetTime(CLOCK_REALTIME, now);
 		this.madeSec = now[0]!;
 		this.madeNsec = now[1]!;
@@ -46,15 +45,6 @@ export abstract class DevptsNode extends Inode {
 		return 0;
 	}
 
-	override chmod(mode: number): number {
-		this.mode = (this.mode & S_IFMT) | (mode & 0o7777);
-		return 0;
-	}
-	override chown(uid: number, gid: number): number {
-		if (uid !== -1) this.uid = uid;
-		if (gid !== -1) this.gid = gid;
-		return 0;
-	}
 	/** touch(1) of a terminal is no error; its times are nobody's business. */
 	override setTimes(): number {
 		return 0;

@@ -19,7 +19,8 @@ import type { Task } from '../../task/task.js';
 import { copyIn, copyOut, type IoVector, scratch } from '../../trap/guest-memory.js';
 import { EVENT_READY } from '../../trap/records.js';
 import { FileDescription } from '../../vfs/file-description.js';
-import { FileSystem, Inode } from '../../vfs/inode.js';
+import { FileSystem, type Inode } from '../../vfs/inode.js';
+import { OwnedInode } from '../../vfs/owned-inode.js';
 import type { Path } from '../../vfs/path.js';
 import type { Stat } from '../../vfs/stat.js';
 
@@ -41,16 +42,11 @@ class StreamFileSystem extends FileSystem {
 let streamFs: StreamFileSystem | null = null;
 
 /** What a container's stdio is: a pipe, file, socket or terminal of the host's, which the front end handed over. */
-class StreamInode extends Inode {
-	mode: number;
-	uid = 0;
-	gid = 0;
-
+class StreamInode extends OwnedInode {
 	constructor(readonly fd: number) {
 		streamFs ??= new StreamFileSystem();
 		native.fstat(fd, hostStat);
-		super(streamFs, hostStat[1]!);
-		this.mode = hostStat[2]!;
+		super(streamFs, hostStat[1]!, hostStat[2]!, 0, 0);
 	}
 
 	override stat(out: Stat): number {
@@ -76,15 +72,6 @@ class StreamInode extends Inode {
 		return 0;
 	}
 
-	override chmod(mode: number): number {
-		this.mode = (this.mode & S_IFMT) | (mode & 0o7777);
-		return 0;
-	}
-	override chown(uid: number, gid: number): number {
-		if (uid !== -1) this.uid = uid;
-		if (gid !== -1) this.gid = gid;
-		return 0;
-	}
 	override truncate(lengthBytes: number): number {
 		return native.ftruncate(this.fd, lengthBytes);
 	}

@@ -1,11 +1,11 @@
 import { EINVAL, EPERM } from '../../abi/errno.js';
-import { S_IFMT, S_IFREG } from '../../abi/stat-constants.js';
+import { S_IFREG } from '../../abi/stat-constants.js';
 import { realSeconds } from '../../event/clocks.js';
 import { WaitQueue } from '../../event/wait-queue.js';
 import type { UserAccount } from '../../ipc/user-account.js';
 import type { ThreadGroup } from '../../task/thread-group.js';
 import type { FileDescription } from '../../vfs/file-description.js';
-import { Inode } from '../../vfs/inode.js';
+import { OwnedInode } from '../../vfs/owned-inode.js';
 import type { Path } from '../../vfs/path.js';
 import type { Stat } from '../../vfs/stat.js';
 import type { MqueueFileSystem } from './mqueue-file-system.js';
@@ -36,7 +36,7 @@ export function queueBytes(maxMessages: number, messageBytes: number): number {
 }
 
 /** A POSIX message queue, mq_overview(7). Owned by its name and its descriptions. */
-export class PosixQueue extends Inode {
+export class PosixQueue extends OwnedInode {
 	declare readonly fs: MqueueFileSystem;
 	/** By priority, highest first, then by age. */
 	readonly messages: PriorityMessage[] = [];
@@ -54,16 +54,15 @@ export class PosixQueue extends Inode {
 
 	constructor(
 		fs: MqueueFileSystem,
-		public mode: number,
-		public uid: number,
-		public gid: number,
+		mode: number,
+		uid: number,
+		gid: number,
 		readonly maxMessages: number,
 		readonly messageBytes: number,
 		/** Charged with `queueBytes`; held. */
 		private readonly account: UserAccount,
 	) {
-		super(fs, fs.allocateInos(1));
-		this.mode = S_IFREG | (mode & 0o7777);
+		super(fs, fs.allocateInos(1), S_IFREG | (mode & 0o7777), uid, gid);
 		this.reserve(queueBytes(maxMessages, messageBytes));
 	}
 
@@ -132,15 +131,6 @@ export class PosixQueue extends Inode {
 		return 0;
 	}
 
-	override chmod(mode: number): number {
-		this.mode = (this.mode & S_IFMT) | (mode & 0o7777);
-		return 0;
-	}
-	override chown(uid: number, gid: number): number {
-		if (uid !== -1) this.uid = uid;
-		if (gid !== -1) this.gid = gid;
-		return 0;
-	}
 	override truncate(): number {
 		return 0;
 	}
