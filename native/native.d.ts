@@ -182,6 +182,10 @@ export declare function setCookie(tid: number, cookie: number): number;
 /** prlimit(2): sets `[soft, hard]` from `limit` (or reads only, with `null`) and stores the old pair into `old`. -1 is RLIM_INFINITY. */
 export declare function prlimit(tid: number, resource: number, limit: Float64Array | null, old: Float64Array): number;
 
+/** sched_setattr(2) of a process: SCHED_* policy, nice value, SCHED_FLAG_* bits. 0 or -errno. */
+export declare function setScheduler(pid: number, policy: number, nice: number, flags: number): number;
+/** ioprio_set(2) of a process: class and level in one number. 0 or -errno. */
+export declare function setIoPriority(pid: number, priority: number): number;
 /** getpgid(2) and getsid(2) as the sandbox process sees the ids. */
 export declare function getpgid(pid: number): number;
 export declare function getsid(pid: number): number;

@@ -147,6 +147,42 @@ int64_t GetSid(Arguments& arguments) {
   return arguments.ok() ? ResultOf(getsid(pid)) : 0;
 }
 
+// The kernel's own layout (sched/types.h), which C libraries before glibc 2.41 don't have.
+struct SchedulingAttributes {
+  uint32_t size;
+  uint32_t policy;
+  uint64_t flags;
+  int32_t nice;
+  uint32_t priority;
+  uint64_t runtime;
+  uint64_t deadline;
+  uint64_t period;
+};
+static_assert(sizeof(SchedulingAttributes) == 48);
+
+int64_t SetScheduler(Arguments& arguments) {
+  const pid_t pid = arguments.Int32(0);
+  const int policy = arguments.Int32(1);
+  const int nice = arguments.Int32(2);
+  const int flags = arguments.Int32(3);
+  if (!arguments.ok()) return 0;
+  SchedulingAttributes attributes = {};
+  attributes.size = sizeof(attributes);
+  attributes.policy = static_cast<uint32_t>(policy);
+  attributes.flags = static_cast<uint64_t>(flags);
+  attributes.nice = nice;
+  // 0 would be this process.
+  return pid <= 0 ? -EINVAL : ResultOf(syscall(SYS_sched_setattr, pid, &attributes, 0));
+}
+
+int64_t SetIoPriority(Arguments& arguments) {
+  constexpr int kWhoProcess = 1;
+  const pid_t pid = arguments.Int32(0);
+  const int priority = arguments.Int32(1);
+  if (!arguments.ok()) return 0;
+  return pid <= 0 ? -EINVAL : ResultOf(syscall(SYS_ioprio_set, kWhoProcess, pid, priority));
+}
+
 int64_t OpenNamespace(Arguments& arguments) {
   const pid_t pid = arguments.Int32(0);
   const Path kind(arguments, 1);
@@ -278,6 +314,8 @@ constexpr Export kExports[] = {
     {"prlimit", Numeric<PrLimit>},
     {"getpgid", Numeric<GetPGid>},
     {"getsid", Numeric<GetSid>},
+    {"setScheduler", Numeric<SetScheduler>},
+    {"setIoPriority", Numeric<SetIoPriority>},
     {"openNamespace", Numeric<OpenNamespace>},
     {"enterNetworkNamespace", Numeric<EnterNetworkNamespace>},
     {"translatePid", Numeric<TranslatePid>},

@@ -4,6 +4,7 @@ import { parseTmpfsOptions } from '../kernel/fs/tmpfs/tmp-options.js';
 import { type Hooks, parseHooks } from './hooks.js';
 import { CAP_NAMES, RLIMIT_NAMES } from './names.js';
 import { NO_RESOURCES, parseResources, type Resources } from './resources.js';
+import { parseIoPriority, parseScheduler, type SchedulerConfig } from './scheduling.js';
 import { parseSeccomp, type SeccompProfile } from './seccomp.js';
 import { ConfigError, Section } from './section.js';
 
@@ -81,6 +82,9 @@ export interface ProcessConfig {
 	readonly noNewPrivileges: boolean;
 	/** null leaves it as it is. */
 	readonly oomScoreAdj: number | null;
+	readonly scheduler: SchedulerConfig | null;
+	/** As ioprio_set(2) takes it; null leaves it as it is. */
+	readonly ioPriority: number | null;
 }
 
 /** A change of how a mount propagates, mount_namespaces(7). */
@@ -215,12 +219,14 @@ export function parseProcess(process: Section): ProcessConfig {
 		rlimits: process.sections('rlimits').map(parseRlimit),
 		noNewPrivileges: process.boolean('noNewPrivileges', false),
 		oomScoreAdj: process.has('oomScoreAdj') ? process.signed('oomScoreAdj', 0, -1000, 1000) : null,
+		scheduler: parseScheduler(process.optionalSection('scheduler')),
+		ioPriority: parseIoPriority(process.optionalSection('ioPriority')),
 	};
 	const limits = new Set(result.rlimits.map(({ resource }) => resource));
 	if (limits.size < result.rlimits.length) throw new ConfigError('process.rlimits', 'has one limit twice');
 	user.end();
 	capabilities?.end();
-	for (const field of ['apparmorProfile', 'selinuxLabel', 'scheduler', 'ioPriority', 'execCPUAffinity']) process.refuse(field, isNotEmpty);
+	for (const field of ['apparmorProfile', 'selinuxLabel', 'execCPUAffinity']) process.refuse(field, isNotEmpty);
 	process.end();
 	return result;
 }

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { type ConfigChanges, Workbench } from './testing.js';
+import { type ConfigChanges, until, Workbench } from './testing.js';
 
 /** A test with a workbench that is cleaned up whatever happens. */
 function test(name: string, body: (t: Test, bench: Workbench) => void | Promise<void>): void {
@@ -124,6 +124,32 @@ test('sysctls of the network, devices and the out-of-memory score', async (t, be
 	bench.configure(['true'], { linux: { devices: [{ path: '/dev/sda', type: 'b', major: 8, minor: 0 }] } });
 	t.match(bench.isopod(['run', 'c2']), { code: 1, stderr: /the guest kernel has no device b 8:0 \(\/dev\/sda\)/ });
 	t.notOk(existsSync(join(bench.root, 'c2')));
+});
+
+/** Policy, nice value and io class of a process, as the host has them. */
+function scheduling(bench: Workbench, pid: number): string {
+	const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+	const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+	return `policy ${fields[38]} nice ${fields[16]} io ${bench.hostRun(['ionice', '-p', `${pid}`]).trim()}`;
+}
+
+test('a process is scheduled as its config says, each exec as its own says, and children inherit it', async (t, bench) => {
+	const scheduler = { policy: 'SCHED_BATCH', nice: 7 };
+	const ioPriority = { class: 'IOPRIO_CLASS_BE', priority: 6 };
+	bench.configure(['sh', '-c', 'sleep 1000 & sleep 1001 & wait'], { process: { scheduler, ioPriority } });
+	t.equal(bench.leave(['run', '-d', 'c1']), 0);
+	const guests = (): number[] => JSON.parse(bench.isopod(['ps', '-f', 'json', 'c1']).stdout) as number[];
+	await until(() => guests().length === 3);
+	for (const pid of guests()) t.equal(scheduling(bench, pid), 'policy 3 nice 7 io best-effort: prio 6');
+	const before = new Set(guests());
+	const file = join(bench.folder, 'process.json');
+	const process = { args: ['sleep', '1002'], cwd: '/', user: { uid: 0, gid: 0 }, env: ['PATH=/bin:/usr/bin'] };
+	writeFileSync(file, JSON.stringify({ ...process, scheduler: { policy: 'SCHED_IDLE' }, ioPriority: { class: 'IOPRIO_CLASS_IDLE' } }));
+	t.equal(bench.leave(['exec', '-d', '-p', file, 'c1']), 0);
+	await until(() => guests().length === 4);
+	t.equal(scheduling(bench, guests().find((pid) => !before.has(pid))!), 'policy 5 nice 0 io idle');
+	bench.configure(['true'], { process: { scheduler: { policy: 'SCHED_FIFO', priority: 1 } } });
+	t.match(bench.isopod(['run', 'c2']), { code: 1, stderr: /process.scheduler.policy: SCHED_FIFO is not honoured/ });
 });
 
 test('mounts propagate as they are told, with all options of tmpfs and with what is mounted below', async (t, bench) => {

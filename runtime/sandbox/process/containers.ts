@@ -351,6 +351,7 @@ export class Containers {
 		if (pid < 0) throw new SetupError(`start the first process: ${failedStep ?? 'spawn'}: errno ${-pid}`);
 		// It is stopped before its first instruction.
 		enterCgroup(prepared.cgroupFds, pid);
+		schedule(pid, process);
 		const fs = new FileSystemContext(container.rootPath, directory, process.user.umask, container.mounts);
 		const inheritance = { container, parentPid: 0, parent: null, filters: null, files, fs, limits, credentials };
 		const group = registerSpawned(this.kernel, pid, cookie, inheritance);
@@ -467,6 +468,19 @@ function record(prepared: Prepared, ended: Ended): void {
 	} finally {
 		native.close(prepared.recordFd);
 		prepared.recordFd = -1;
+	}
+}
+
+/** Sets how the host schedules a process that has not run yet; what it makes inherits it. */
+function schedule(pid: number, { scheduler, ioPriority }: ProcessConfig): void {
+	const set = scheduler === null ? 0 : native.setScheduler(pid, scheduler.policy, scheduler.nice, scheduler.flags);
+	if (set < 0) fail('process.scheduler', set);
+	const setIo = ioPriority === null ? 0 : native.setIoPriority(pid, ioPriority);
+	if (setIo < 0) fail('process.ioPriority', setIo);
+
+	function fail(field: string, error: number): never {
+		native.sendSignal(pid, -1, SIGKILL);
+		throw new SetupError(`set ${field}: errno ${-error}`);
 	}
 }
 

@@ -133,6 +133,7 @@ export const OWN_SYSCALLS: readonly OwnSyscall[] = [
 	...calls(FILES, 'utimensat ftruncate fallocate fsync fdatasync fstatfs copy_file_range memfd_create preadv2 pwritev2'),
 	...calls(FILES, 'getxattr setxattr listxattr removexattr fgetxattr fsetxattr flistxattr fremovexattr flock'),
 	...calls(PROCESSES, 'prlimit64 kill tgkill pidfd_send_signal rt_sigqueueinfo rt_tgsigqueueinfo getpgid getsid wait4 waitid'),
+	...calls(`${PROCESSES}: config.json's scheduler and ioPriority`, 'sched_setattr ioprio_set'),
 	...calls(CHANNEL, 'accept4 sendmsg recvmsg sendto recvfrom shutdown getsockopt'),
 	...calls(SOCKETS, 'bind listen connect setsockopt getsockname getpeername'),
 	{

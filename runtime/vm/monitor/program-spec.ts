@@ -3,10 +3,14 @@ import { settingsV2 } from '../../oci/cgroup/cgroup-settings.js';
 import type { Config, MountConfig, ProcessConfig } from '../../oci/config.js';
 import { CAP_NAMES } from '../../oci/names.js';
 import type { Resources } from '../../oci/resources.js';
+import { ConfigError } from '../../oci/section.js';
 
 const CAPABILITIES = [...CAP_NAMES];
 
-/** A container's or an exec's program, as the agent is told. `streams`: which of stdin, stdout and stderr are there; `filter`: its seccomp filter, empty for none. */
+/**
+ * A container's or an exec's program, as the agent is told. `streams`: which of stdin, stdout and stderr are there; `filter`: its seccomp filter, empty for
+ * none. Throws ConfigError for what the agent can't do.
+ */
 export function programSpec(
 	number: number,
 	process: ProcessConfig,
@@ -14,6 +18,8 @@ export function programSpec(
 	filter: Uint8Array,
 ): isopod.agent.IProgram {
 	const { user, capabilities } = process;
+	if (process.scheduler !== null) throw new ConfigError('process.scheduler', 'is not honoured in virtual machines');
+	if (process.ioPriority !== null) throw new ConfigError('process.ioPriority', 'is not honoured in virtual machines');
 	const set = (names: readonly string[]): number => capabilityMask(names);
 	return {
 		number,
