@@ -72,7 +72,7 @@ const REFUSED: readonly (readonly [field: string, config: unknown])[] = [
 	['root.path', { ...base, root: { path: '' } }],
 	['root.readonly', { ...base, root: { path: 'r', readonly: 1 } }],
 	['root.color', { ...base, root: { path: 'r', color: 1 } }],
-	['hooks.startContainer', { ...base, hooks: { startContainer: [{ path: '/x' }] } }],
+	['hooks.startContainer[0].path', { ...base, hooks: { startContainer: [{ path: 'x' }] } }],
 	['hooks.prestart[0].path', { ...base, hooks: { prestart: [{ path: 'x' }] } }],
 	['windows', { ...base, windows: {} }],
 	['solaris', { ...base, solaris: {} }],

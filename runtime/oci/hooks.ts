@@ -3,7 +3,7 @@ import { isAbsolute } from 'node:path';
 import { ConfigError, type Section } from './section.js';
 
 /** When hooks run, in this order (runtime-spec, config.md, "POSIX-platform Hooks"). */
-export const HOOK_POINTS = ['prestart', 'createRuntime', 'createContainer', 'poststart', 'poststop'] as const;
+export const HOOK_POINTS = ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart', 'poststop'] as const;
 export type HookPoint = (typeof HOOK_POINTS)[number];
 
 export interface Hook {
@@ -30,8 +30,6 @@ export function parseHooks(hooks: Section | null): Hooks {
 		hook.end();
 		return result;
 	};
-	// It would have to run inside, before the first process.
-	hooks?.refuse('startContainer', (list) => !Array.isArray(list) || list.length > 0);
 	const result = Object.fromEntries(HOOK_POINTS.map((point) => [point, hooks?.sections(point).map(parse) ?? []]));
 	hooks?.end();
 	return result as Record<HookPoint, Hook[]>;
@@ -40,10 +38,17 @@ export function parseHooks(hooks: Section | null): Hooks {
 /** A hook that failed: which, and how. */
 export class HookError extends Error {}
 
-/** Runs the hooks of one point, one after the other, each with the container's state on its standard input. Throws HookError at the first that fails. */
-export function runHooks(hooks: Hooks, point: HookPoint, state: object): void {
+/** What is told of a hook that failed; `output` is what it wrote. */
+export function hookFailure(point: HookPoint, index: number, { path }: Hook, how: string, output: string): string {
+	const details = output.trim() === '' ? '' : `, stdout/stderr: ${output.trim()}`;
+	return `error running ${point} hook #${index}: ${path}: ${how}${details}`;
+}
+
+/** Runs the hooks of one point, which run on the host, one after the other, each with the container's state on its standard input. Throws HookError at the first that fails. */
+export function runHooks(hooks: Hooks, point: Exclude<HookPoint, 'startContainer'>, state: object): void {
 	const input = JSON.stringify(state);
-	for (const [index, { path, args, env, timeoutSeconds }] of hooks[point].entries()) {
+	for (const [index, hook] of hooks[point].entries()) {
+		const { path, args, env, timeoutSeconds } = hook;
 		const result = spawnSync(path, args?.slice(1) ?? [], {
 			argv0: args?.[0] ?? path,
 			env: Object.fromEntries(env.map((text) => [text.split('=', 1)[0]!, text.slice(text.indexOf('=') + 1)])),
@@ -54,7 +59,7 @@ export function runHooks(hooks: Hooks, point: HookPoint, state: object): void {
 		});
 		const how = howItFailed(result, timeoutSeconds);
 		// A hook that doesn't read its input is none that failed.
-		if (how !== null) throw new HookError(`error running ${point} hook #${index}: ${path}: ${how}${details(result.stdout, result.stderr)}`);
+		if (how !== null) throw new HookError(hookFailure(point, index, hook, how, joined(result.stdout, result.stderr)));
 	}
 }
 
@@ -66,11 +71,10 @@ function howItFailed(result: ReturnType<typeof spawnSync>, timeoutSeconds: numbe
 	return result.status === 0 ? null : `exit status ${result.status}`;
 }
 
-function details(...outputs: readonly (string | null)[]): string {
+function joined(...outputs: readonly (string | null)[]): string {
 	// They are null when the program couldn't be run.
-	const text = outputs
+	return outputs
 		.map((output) => output?.trim() ?? '')
 		.filter(Boolean)
 		.join('; ');
-	return text === '' ? '' : `, stdout/stderr: ${text}`;
 }

@@ -67,13 +67,13 @@ export class SandboxClient {
 		});
 	}
 
-	/** Starts a container: the answer to that, and the one that comes when its init has ended. */
-	start(containerId: string): { readonly started: Promise<Answer>; readonly ended: Promise<Answer> } {
+	/** Starts a container: the answer to that, and the one that comes when its init has ended. `hookState` is for its startContainer hooks, '' without any. */
+	start(containerId: string, hookState: string): { readonly started: Promise<Answer>; readonly ended: Promise<Answer> } {
 		const waitId = this.nextId++;
 		const ended = new Promise<Answer>((resolve, reject) => this.waiting.set(waitId, { resolve, reject }));
 		// Whoever has no use for it need not handle its failure.
 		ended.catch(() => {});
-		return { started: this.call({ start: { containerId, waitId } }), ended };
+		return { started: this.call({ start: { containerId, waitId, hookState } }), ended };
 	}
 
 	/** Calls `onLines` with lines of a trace as they come: resolves when the sandbox process has ended. Nothing else can be called from then on. */

@@ -184,7 +184,7 @@ export class GuestSandbox implements Sandbox {
 		const record = this.store.load(id);
 		const { client } = this;
 		this.setOomScore(id, {});
-		const { started, ended } = client.start(id);
+		const { started, ended } = client.start(id, startHookState(this.store, record));
 		const { outsidePid } = await started;
 		const pid = this.hostPid(outsidePid);
 		record.status = 'running';
@@ -517,6 +517,12 @@ function isNamespaceOf(path: string, pid: number, file: string): boolean {
 /** What a hook reads: the state of the runtime specification. */
 function hookState({ ociVersion, id, status, pid, bundle, annotations }: ContainerRecord): object {
 	return { ociVersion, id, status, pid, bundle, annotations };
+}
+
+/** The state that startContainer hooks read, inside; '' without any. */
+function startHookState(store: StateStore, record: ContainerRecord): string {
+	const { hooks } = parseConfig(store.config(record.id));
+	return hooks.startContainer.length === 0 ? '' : JSON.stringify({ ...hookState(record), status: 'created' });
 }
 
 /** Runs hooks whose failure changes nothing any more: it is told. */

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type ConfigChanges, until, Workbench } from './testing.js';
@@ -57,6 +57,49 @@ test('a hook that fails before the start ends it with nothing left; afterwards i
 	t.match(bench.isopod(['run', 'c3']), { code: 1, stderr: /prestart hook #0: \/bin\/sleep: it ran longer than 1 s/ });
 	bench.configure(['true'], { hooks: { prestart: [{ path: '/nothing/there' }] } });
 	t.match(bench.isopod(['run', 'c4']), { code: 1, stderr: /prestart hook #0: \/nothing\/there: ENOENT/ });
+	t.strictSame(bench.leftovers, []);
+});
+
+test('startContainer hooks run inside before the program, which is the first process all the same', async (t, bench) => {
+	mkdirSync(join(bench.rootfs, 'hooks'), { recursive: true });
+	const path = '/hooks/hook';
+	const script =
+		'#!/bin/sh\nstate=$(cat)\necho "$0 $1 $A $$ $(id -u) $PWD $(hostname) $state" >>/tmp/log\n[ "$1" != fail ] || { echo on purpose >&2; exit 7; }\n';
+	writeFileSync(join(bench.rootfs, path), script);
+	chmodSync(join(bench.rootfs, path), 0o755);
+	const hook = (name: string): object => ({ path, args: ['hook', name], env: ['A=b', 'PATH=/bin'] });
+	const process = { cwd: '/tmp', user: { uid: 5, gid: 5 } };
+	const mounts = [{ destination: '/tmp', type: 'tmpfs', source: 'tmpfs' }];
+	const more = { process, mounts, hostname: 'inside' };
+	bench.configure(['sh', '-c', 'cat /tmp/log; echo "program $$"; exit 4'], {
+		...more,
+		hooks: { startContainer: [hook('one'), hook('two')] },
+	});
+	const { code, stdout } = bench.isopod(['run', 'c1']);
+	const [one = '', two = '', program] = stdout.split('\n');
+	t.match(one, /^\/hooks\/hook one b \d+ 5 \/tmp inside \{/);
+	t.match(two, /^\/hooks\/hook two b \d+ 5 \/tmp inside \{/);
+	t.match(JSON.parse(one.slice(one.indexOf('{'))), { id: 'c1', status: 'created', pid: 1, bundle: bench.bundle, ociVersion: /^1\./ });
+	t.equal(program, 'program 1');
+	t.equal(code, 4);
+	const run = (startContainer: object[]) => {
+		bench.configure(['echo', 'ran'], { ...more, hooks: { startContainer } });
+		return bench.isopod(['run', 'c2']);
+	};
+	const failed = run([hook('fail'), hook('one')]);
+	t.match(failed, { code: 1, stderr: /error running startContainer hook #0: \/hooks\/hook: exit status 7, stdout\/stderr: on purpose/ });
+	t.equal(failed.stdout, '');
+	t.match(run([hook('one'), { path: '/bin/sleep', args: ['sleep', '60'], timeout: 1 }]), {
+		code: 1,
+		stdout: '',
+		stderr: /startContainer hook #1: \/bin\/sleep: it ran longer than 1 s/,
+	});
+	t.match(run([{ path: '/nothing/there' }]), { code: 1, stdout: '', stderr: /startContainer hook #0: \/nothing\/there: .*no such file/ });
+	t.match(run([{ path: '/bin/sh', args: ['sh', '-c', 'head -c 1000000 /dev/zero; exit 3'], env: ['PATH=/bin'] }]), {
+		code: 1,
+		stdout: '',
+		stderr: /hook #0: \/bin\/sh: exit status 3/,
+	});
 	t.strictSame(bench.leftovers, []);
 });
 

@@ -108,7 +108,8 @@ export function sysExecve(task: Task, trap: Trap): number {
 
 /** The first call of a process that the sandbox process spawned: its program was found and checked before. */
 function spawnedExec(task: Task): number {
-	const { path, name } = task.group.spawn!;
+	const { path, name, isHeld } = task.group.spawn!;
+	if (isHeld) return task.blockOn(task.group.execQueue);
 	task.group.spawn = null;
 	recordStack(task);
 	const { container } = task.group;

@@ -63,8 +63,8 @@ export class ThreadGroup {
 	isDead = false;
 	/** Started by the sandbox process itself (init, or an exec), which reaps it. */
 	isSpawned = false;
-	/** What a spawned process is to run: consumed by its first execve. */
-	spawn: { readonly path: Path; readonly name: string } | null = null;
+	/** What a spawned process is to run: consumed by its first execve, which waits on `execQueue` while it is held. */
+	spawn: { readonly path: Path; readonly name: string; isHeld: boolean } | null = null;
 	/** Told its wait status once it ended; for spawned ones. */
 	onEnd: ((status: number) => void) | null = null;
 	/** What the host says of the program's stack, to tell a new program from the old one: see task-exec.ts. */

@@ -30,6 +30,7 @@ import { openConsole } from './console-setup.js';
 import { buildContainer, processCredentials } from './container-setup.js';
 import { MemoryEvents } from './memory-events.js';
 import { kernelProfile } from './seccomp-conditions.js';
+import { runStartHooks, type SpawnHook } from './start-hooks.js';
 
 /** Core files are never written, and a host's pipe handler is not run either: 1, not 0 (facts about RLIMIT_CORE). */
 const NATIVE_CORE_LIMIT = 1;
@@ -151,8 +152,11 @@ export class Containers {
 		}
 	}
 
-	/** The first process's pid. */
-	start(id: string): number {
+	/**
+	 * Starts the first process, after the container's startContainer hooks, which read `hookState`: they live in its namespaces, so it is made before them and
+	 * held before its program. `then` is told its pid, or why a hook failed: then it is killed.
+	 */
+	start(id: string, hookState: string, then: (pid: number, failure: string | null) => void): void {
 		const prepared = this.get(id);
 		if (prepared.init !== null) throw new SetupError(`container ${JSON.stringify(id)} was started already`);
 		if (prepared.ended !== null) throw new SetupError('cannot start a container that has stopped');
@@ -169,7 +173,27 @@ export class Containers {
 				}),
 			);
 		}
-		return init.group.pid;
+		const { group } = init;
+		const hooks = config.hooks.startContainer;
+		if (hooks.length === 0) {
+			then(group.pid, null);
+			return;
+		}
+		group.spawn!.isHeld = true;
+		const state = JSON.stringify({ ...(JSON.parse(hookState) as object), pid: group.insideId });
+		const spawnHook: SpawnHook = ({ path, args, env }, stdio, ended) => {
+			if (group.isDead) throw new SetupError('the container has ended');
+			const process = { ...config.process, terminal: false, args: args ?? [path], env, scheduler: null, ioPriority: null };
+			const started = this.spawn(prepared, process, stdio, group, group, path);
+			started.waiting.push(({ status }) => ended(status));
+			return started.group.pid;
+		};
+		runStartHooks(this.kernel, hooks, state, spawnHook, (failure) => {
+			if (failure !== null) native.sendSignal(group.pid, -1, SIGKILL);
+			else if (group.spawn !== null) group.spawn.isHeld = false;
+			group.execQueue.wake();
+			then(group.pid, failure);
+		});
 	}
 
 	/** Forgets a container that has ended or was never started. */
@@ -310,11 +334,21 @@ export class Containers {
 		});
 	}
 
-	/** `exec` is the container's init for another process in it; `join` is whose namespaces the process lives in, null for new ones. */
-	private spawn(prepared: Prepared, process: ProcessConfig, stdio: readonly number[], exec: ThreadGroup | null, join = exec): Started {
+	/**
+	 * `exec` is the container's init for another process in it; `join` is whose namespaces the process lives in, null for new ones; `wanted` is its program where
+	 * its first argument isn't.
+	 */
+	private spawn(
+		prepared: Prepared,
+		process: ProcessConfig,
+		stdio: readonly number[],
+		exec: ThreadGroup | null,
+		join = exec,
+		wanted = process.args[0]!,
+	): Started {
 		const { container } = prepared;
 		const credentials = processCredentials(process);
-		const { path: program, name } = this.findProgram(container, process, credentials);
+		const { path: program, name } = this.findProgram(container, process, credentials, wanted);
 		const limits = new Limits();
 		for (const { resource, soft, hard } of process.rlimits) limits.set(resource, soft, hard);
 		const cookie = this.kernel.forks.newCookie();
@@ -363,7 +397,7 @@ export class Containers {
 		console?.terminal.control(pid, pid);
 		group.isSpawned = true;
 		group.oomScoreAdj = process.oomScoreAdj ?? exec?.oomScoreAdj ?? 0;
-		group.spawn = { path: program, name };
+		group.spawn = { path: program, name, isHeld: false };
 		group.onEnd = (status) => {
 			const ended = { status, atMs: Date.now() };
 			started.ended = ended;
@@ -392,8 +426,12 @@ export class Containers {
 	}
 
 	/** Looks the program up as execvp(3) does, with the process's own rights and environment: where it is, and by what name, which a symlink may be. */
-	private findProgram(container: Container, process: ProcessConfig, credentials: Credentials): { path: Path; name: string } {
-		const name = process.args[0]!;
+	private findProgram(
+		container: Container,
+		process: ProcessConfig,
+		credentials: Credentials,
+		name = process.args[0]!,
+	): { path: Path; name: string } {
 		const task = this.setupTask(container, credentials);
 		task.group.fs.cwd = this.directory(container, process, credentials);
 		const search = process.env.find((variable) => variable.startsWith('PATH='))?.slice(5) ?? DEFAULT_PATH;

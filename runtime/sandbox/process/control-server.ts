@@ -113,11 +113,12 @@ export class ControlServer {
 		const request = Request.decode(frame.body);
 		const { id } = request;
 		try {
-			const fields = this.call(request, frame.fds, (waitId, containerId, { status, atMs }) => {
+			const whenEnded = (waitId: number, containerId: string, { status, atMs }: Ended): void => {
 				// An exec may end after its container was forgotten.
 				const counts = this.kernel.containers.has(containerId) ? this.counts(containerId) : null;
 				send(Response.create({ id: waitId, status, endedAtMs: atMs, counts }));
-			});
+			};
+			const fields = this.call(request, frame.fds, whenEnded, (started) => send(Response.create({ id, ...started })));
 			if (fields !== null) send(Response.create({ id, ...fields }));
 		} catch (error) {
 			for (const fd of frame.fds) native.close(fd);
@@ -125,11 +126,12 @@ export class ControlServer {
 		}
 	}
 
-	/** Serves one call: the response's fields, or null when `whenEnded` is to answer. */
+	/** Serves one call: the response's fields, or null when `whenEnded` or `whenStarted` is to answer. */
 	private call(
 		request: RequestMessage,
 		fds: number[],
 		whenEnded: (waitId: number, containerId: string, ended: Ended) => void,
+		whenStarted: (fields: object) => void,
 	): object | null {
 		const { containers } = this;
 		if (request.create) {
@@ -138,10 +140,12 @@ export class ControlServer {
 			return {};
 		}
 		if (request.start) {
-			const { containerId, waitId } = request.start;
-			const outsidePid = containers.start(containerId!);
-			if (waitId) containers.wait(containerId!, '', (ended) => whenEnded(waitId, containerId!, ended));
-			return { outsidePid };
+			const { containerId, waitId, hookState } = request.start;
+			containers.start(containerId!, hookState ?? '', (outsidePid, failure) => {
+				whenStarted(failure === null ? { outsidePid } : { error: failure });
+				if (failure === null && waitId) containers.wait(containerId!, '', (ended) => whenEnded(waitId, containerId!, ended));
+			});
+			return null;
 		}
 		if (request.exec) {
 			const process = parseProcess(new Section(JSON.parse(request.exec.process!), 'process'));

@@ -63,8 +63,9 @@ export function treeName(id: string, tree: 'root' | number): string {
 	return `${id}.${tree}`;
 }
 
-/** What the agent is told of a container whose trees are attached to the share. */
+/** What the agent is told of a container whose trees are attached to the share. Throws ConfigError for what it can't do. */
 export function containerSpec(config: Config, id: string, program: isopod.agent.IProgram): isopod.agent.ICreateContainer {
+	if (config.hooks.startContainer.length > 0) throw new ConfigError('hooks.startContainer', 'is not honoured in virtual machines');
 	return {
 		containerId: id,
 		root: treeName(id, 'root'),
