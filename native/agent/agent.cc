@@ -91,7 +91,8 @@ void Agent::UpdatePortWatch() {
     if ((ready & EPOLLOUT) != 0) channel_.Flush();
     // Nobody is there: the one who takes over (after a restart from a template) comes without a sign.
     if ((ready & EPOLLHUP) != 0 && (ready & EPOLLIN) == 0) usleep(1000);
-    if ((ready & EPOLLIN) != 0)
+    // With a port that is gone for good, reading fails.
+    if ((ready & (EPOLLIN | EPOLLHUP)) != 0)
       is_usable_ = channel_.Receive([this](std::string_view bytes) { return Receive(bytes); });
   });
 }

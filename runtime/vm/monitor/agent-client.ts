@@ -13,6 +13,8 @@ export const INITIAL_CREDIT = 256 << 10;
 const MAX_FRAME = 4 << 20;
 const HEADER = 4;
 const GONE = 'the machine has ended';
+/** How long the agent may take to answer: it is a guest, and may have been lamed by whoever is root there. */
+const CALL_LIMIT_MS = 30_000;
 /** Streams of a program. */
 export const STDIN = 0;
 
@@ -29,7 +31,10 @@ export interface ProgramEvents {
 export class AgentClient {
 	private readonly stream: HostStream;
 	private isOpen = true;
-	private readonly waiting = new Map<number, { resolve(message: AgentMessage): void; reject(error: Error): void }>();
+	private readonly waiting = new Map<
+		number,
+		{ resolve(message: AgentMessage): void; reject(error: Error): void; readonly timer: number }
+	>();
 	private readonly programs = new Map<number, ProgramEvents>();
 	private readonly parts: Buffer[] = [];
 	private length = 0;
@@ -44,20 +49,16 @@ export class AgentClient {
 	/** Why the channel ended. */
 	readonly closed: Promise<string>;
 
+	private end: (why: string) => void = () => {};
+
 	/** Takes the descriptor over. */
-	constructor(loop: HostLoop, fd: number) {
-		let end: (why: string) => void;
+	constructor(
+		private readonly loop: HostLoop,
+		fd: number,
+	) {
 		this.closed = new Promise((resolve) => {
-			end = resolve;
+			this.end = resolve;
 		});
-		const close = (why: string): void => {
-			if (!this.isOpen) return;
-			this.isOpen = false;
-			this.stream.close();
-			for (const { reject } of this.waiting.values()) reject(new Error(GONE));
-			this.waiting.clear();
-			end(why);
-		};
 		this.stream = new HostStream(
 			loop,
 			fd,
@@ -65,25 +66,38 @@ export class AgentClient {
 				try {
 					this.receive(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
 				} catch (error) {
-					close(`the agent sent what it must not: ${error instanceof Error ? error.message : error}`);
+					this.close(`the agent sent what it must not: ${error instanceof Error ? error.message : error}`);
 				}
 			},
-			() => close('the machine has closed its channel'),
+			() => this.close('the machine has closed its channel'),
 		);
 		this.stream.resume();
 	}
 
-	/** Rejects with what the agent says failed, or when the machine has ended. */
-	call(call: AgentCall): Promise<AgentMessage> {
+	/** Rejects with what the agent says failed, or when the machine has ended; one whose agent takes longer than `limitMs` has. */
+	call(call: AgentCall, limitMs = CALL_LIMIT_MS): Promise<AgentMessage> {
 		const id = this.nextId++;
 		return new Promise((resolve, reject) => {
 			if (!this.isOpen) {
 				reject(new Error(GONE));
 				return;
 			}
-			this.waiting.set(id, { resolve, reject });
+			const timer = this.loop.after(limitMs, () => this.close(`its agent did not answer for ${limitMs / 1000} s`));
+			this.waiting.set(id, { resolve, reject, timer });
 			this.send({ id, ...call });
 		});
+	}
+
+	private close(why: string): void {
+		if (!this.isOpen) return;
+		this.isOpen = false;
+		this.stream.close();
+		for (const { reject, timer } of this.waiting.values()) {
+			this.loop.cancel(timer);
+			reject(new Error(GONE));
+		}
+		this.waiting.clear();
+		this.end(why);
 	}
 
 	/** Gives a program to be made its number. */
@@ -146,6 +160,7 @@ export class AgentClient {
 			const waiting = this.waiting.get(message.id);
 			if (waiting === undefined) throw new Error('an answer to no call');
 			this.waiting.delete(message.id);
+			this.loop.cancel(waiting.timer);
 			if (message.error !== '') waiting.reject(new Error(message.error));
 			else waiting.resolve(message);
 			return;

@@ -18,6 +18,15 @@ import { Qmp } from './qmp.js';
 /** How long a machine may take until its agent answers: emulated ones on a busy host are slow. */
 const BOOT_LIMIT_MS = 60_000;
 const POWER_OFF_LIMIT_MS = 3000;
+/** How long QEMU's end may come after that of its connections. */
+const CLOSE_MS = 300;
+const QEMU_NAME = 'QEMU';
+/** Why QEMU ended, by what it said last. The machine has no power switch: a kernel that gave up, and an agent that ended, are a reset. */
+const SHUTDOWN_TEXT: Readonly<Record<string, string>> = {
+	'': ': it was killed, or failed',
+	'guest-reset': ": the guest's kernel has given up, or its agent has ended",
+	'guest-panic': ": the guest's kernel has given up",
+};
 const ENTROPY_BYTES = 64;
 const MACHINE_ID_BYTES = 16;
 
@@ -85,7 +94,7 @@ export class Machine {
 			]);
 			const mountNamespace = native.openNamespace(virtiofsd.pid, 'mnt');
 			if (mountNamespace < 0) throw HostError.errno("Open the virtiofs daemon's mount namespace", -mountNamespace);
-			const machine = new Machine(agent, qmp, qemu, virtiofsd, mountNamespace, parts.ended(agent), spec.memoryMib);
+			const machine = new Machine(agent, qmp, qemu, virtiofsd, mountNamespace, parts.ended(agent, qmp), spec.memoryMib);
 			if (template !== null) {
 				// QEMU starts meanwhile. It runs the guest when it has the state.
 				restoreMemory(template, memoryFd);
@@ -116,7 +125,7 @@ export class Machine {
 		try {
 			const options = { hasShare: false, macs: [], console: null, start: 'template' } as const;
 			const { qemu, agent, qmp } = parts.startQemu(spec, options, [[memoryFd, QEMU_FDS.memory]]);
-			const machine = new Machine(agent, qmp, qemu, null, -1, parts.ended(agent), spec.memoryMib);
+			const machine = new Machine(agent, qmp, qemu, null, -1, parts.ended(agent, qmp), spec.memoryMib);
 			await machine.awaitHello(loop);
 			return { machine, memoryFd };
 		} catch (error) {
@@ -177,8 +186,11 @@ export class Machine {
 	}
 
 	private async configure(loop: HostLoop, spec: MachineSpec): Promise<void> {
-		// A clone's agent has said its hello to the one who saved it.
-		if (spec.template === null) await this.awaitHello(loop);
+		// A clone's agent has said its hello to the one who saved it, and QEMU's protocol was opened to restore it.
+		if (spec.template === null) {
+			await this.awaitHello(loop);
+			await this.qmp.execute('qmp_capabilities');
+		}
 		const configured = this.agent.call({
 			configure: {
 				hostname: spec.hostname,
@@ -240,7 +252,7 @@ class Parts {
 		const [qmpFd, qemuQmpFd] = this.pair();
 		const [agentFd, qemuAgentFd] = this.pair();
 		const qemu = this.start({
-			name: 'QEMU',
+			name: QEMU_NAME,
 			command: qemuCommand({ ...spec, ...options }),
 			files: [...qemuFiles(spec.image), ...(spec.accelerator === 'kvm' ? ['/dev/kvm:/dev/kvm'] : [])],
 			tmpfs: [],
@@ -251,14 +263,18 @@ class Parts {
 	}
 
 	/** Resolves, with why, when one of them has ended. */
-	ended(agent: AgentClient): Promise<string> {
+	ended(agent: AgentClient, qmp: Qmp): Promise<string> {
 		return new Promise((resolve) => {
+			// With QEMU the others end: its end is the better reason, when it comes.
+			const resolveLater = (why: string): void => void this.loop.after(CLOSE_MS, () => resolve(why));
 			for (const { pid, name } of this.started)
 				this.loop.watchEnd(pid, () => {
 					native.reap(pid);
-					resolve(`${name} has ended`);
+					if (name !== QEMU_NAME) resolveLater(`${name} has ended`);
+					// What it said last may still be there to be read.
+					else qmp.closed.then((shutdown) => resolve(`${name} has ended${SHUTDOWN_TEXT[shutdown] ?? ''}`));
 				});
-			agent.closed.then(resolve);
+			agent.closed.then(resolveLater);
 		});
 	}
 

@@ -11,6 +11,12 @@ export class Qmp {
 	private isOpen = true;
 	private pending = '';
 	private readonly waiting: { resolve(value: unknown): void; reject(error: Error): void }[] = [];
+	private end: (shutdown: string) => void = () => {};
+	private shutdown = '';
+	/** Resolves when QEMU has closed its end, with why it said that it shuts down (ShutdownCause of qapi/run-state.json), empty when it said nothing: it was killed. */
+	readonly closed = new Promise<string>((resolve) => {
+		this.end = resolve;
+	});
 
 	/** Takes the descriptor over. */
 	constructor(
@@ -53,6 +59,7 @@ export class Qmp {
 		this.isOpen = false;
 		this.stream.close();
 		for (const { reject } of this.waiting.splice(0)) reject(new Error('QEMU has ended'));
+		this.end(this.shutdown);
 	}
 
 	private receive(text: string): void {
@@ -61,14 +68,15 @@ export class Qmp {
 		const lines = this.pending.split('\n');
 		this.pending = lines.pop()!;
 		for (const line of lines) {
-			let message: { return?: unknown; error?: { desc?: string } };
+			let message: { return?: unknown; error?: { desc?: string }; event?: string; data?: { reason?: string } };
 			try {
 				message = JSON.parse(line) as typeof message;
 			} catch {
 				this.close();
 				return;
 			}
-			// Greetings and events need nobody.
+			if (message.event === 'SHUTDOWN') this.shutdown = String(message.data?.reason ?? '');
+			// Greetings and other events need nobody.
 			if (message.return === undefined && message.error === undefined) continue;
 			const waiting = this.waiting.shift();
 			if (message.error !== undefined) waiting?.reject(new Error(`QEMU: ${message.error.desc}`));

@@ -11,6 +11,8 @@ import { HostStream } from './host-stream.js';
 import { Machine } from './machine.js';
 import { saveMemory } from './machine-memory.js';
 
+/** The agent takes all of the machine's memory. */
+const SETTLE_LIMIT_MS = 300_000;
 const SAVE_LIMIT_MS = 10_000;
 const POLL_MS = 5;
 const MAX_STATE_BYTES = 64 << 20;
@@ -28,7 +30,7 @@ export async function makeTemplate(loop: HostLoop, spec: TemplateSpec, idSlot: n
 	try {
 		const { machine, memoryFd } = await Machine.startTemplate(loop, spec, idSlot, logFd);
 		try {
-			await machine.agent.call({ settle: {} });
+			await machine.agent.call({ settle: {} }, SETTLE_LIMIT_MS);
 			const state = await save(loop, machine);
 			const { runs, memoryHash } = saveMemory(memoryFd, spec.memoryMib, join(partial, MEMORY_FILE));
 			writeFileSync(join(partial, STATE_FILE), state, { mode: 0o600 });
