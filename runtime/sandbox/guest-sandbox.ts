@@ -71,7 +71,8 @@ export class GuestSandbox implements Sandbox {
 		const logPath = log ?? join(store.folder(id), LOG);
 		store.create(record, spec.text);
 		let sandbox: GuestSandbox | null = null;
-		let lifeLine = -1;
+		// Whose start is interrupted before it has a container ends by itself.
+		let letGo = (): void => {};
 		try {
 			const canBeEarly = handler === 'isopod' && config.linux.networkNamespace === null && log === undefined;
 			const early = canBeEarly ? adoptEarly(store, id) : null;
@@ -79,10 +80,12 @@ export class GuestSandbox implements Sandbox {
 				record.idSlot = store.takeSlot(id);
 				store.save(record);
 				if (handler === 'isopod-vm') {
-					Object.assign(record, await launchMachine(store.socket(id), logPath, record.idSlot, config));
+					const { release, ...launched } = await launchMachine(store.socket(id), logPath, record.idSlot, config);
+					letGo = release;
+					Object.assign(record, launched);
 				} else {
 					const launched = launchSandbox(store.socket(id), logPath, record.idSlot, config.linux.networkNamespace);
-					lifeLine = launched.lifeLine;
+					letGo = () => native.close(launched.lifeLine);
 					Object.assign(record, { pid: launched.pid, pidStart: launched.pidStart });
 				}
 			} else {
@@ -101,7 +104,7 @@ export class GuestSandbox implements Sandbox {
 			if (error instanceof Error && why !== '') error.message += `\n${why}`;
 			throw error;
 		} finally {
-			if (lifeLine >= 0) native.close(lifeLine);
+			letGo();
 		}
 	}
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync, writeFileSync, writeSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { dirname, join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { HostError } from '../host-error.js';
 import { native } from '../native.js';
 import { type Config, ConfigError } from '../oci/config.js';
@@ -29,6 +29,8 @@ const MAX_REPORT = 1 << 16;
 /** A machine's monitor, with the process whose user namespace its trees are mapped to. */
 export interface LaunchedMachine extends Launched {
 	readonly treesPid: number;
+	/** To be called once it has a container, or is of no use: a machine without one ends when its maker does. */
+	release(): void;
 }
 
 /**
@@ -69,11 +71,15 @@ export async function launchMachine(socketPath: string, logPath: string, idSlot:
 		// Its namespaces stand for the pod's, and it needs none of the host's network.
 		const child = networkNamespace === null ? start() : inNetworkNamespace(networkNamespace, start);
 		child.unref();
-		const line = await readLine(child.stdio[4] as Readable);
+		const reports = child.stdio[4] as Socket;
+		const line = await readLine(reports);
 		const report = JSON.parse(line === '' ? '{"error":"its monitor has ended"}' : line) as { treesPid?: number; error?: string };
-		if (child.pid === undefined || report.treesPid === undefined)
+		if (child.pid === undefined || report.treesPid === undefined) {
+			reports.destroy();
 			throw new HostError(`Start the virtual machine: ${report.error ?? 'its monitor did not run'}`, 'UNKNOWN');
-		return { pid: child.pid, pidStart: processStart(child.pid), treesPid: report.treesPid };
+		}
+		reports.unref();
+		return { pid: child.pid, pidStart: processStart(child.pid), treesPid: report.treesPid, release: () => reports.destroy() };
 	} finally {
 		for (const fd of [logFd, listenFd]) if (fd >= 0) native.close(fd);
 		for (const fd of tapFds) native.close(fd);
@@ -114,13 +120,12 @@ export function prepareTemplate(): Promise<string> {
 
 const NO_NETWORK: Taps = { network: { interfaces: [], routes: [], neighbors: [] }, fds: [] };
 
-/** The first line of a stream, or all of it. */
-async function readLine(stream: Readable): Promise<string> {
+/** The first line of a stream, or all of it. It stays open. */
+async function readLine(stream: Socket): Promise<string> {
 	let text = '';
-	for await (const bytes of stream) {
+	for await (const bytes of stream.iterator({ destroyOnReturn: false })) {
 		text += String(bytes);
 		if (text.includes('\n') || text.length > MAX_REPORT) break;
 	}
-	stream.destroy();
 	return text.split('\n', 1)[0]!;
 }

@@ -67,7 +67,7 @@ const CALLS = [
  */
 export function confineMonitor(machine: Machine, folder: string): void {
 	const root = join(folder, 'empty');
-	mkdirSync(root, { recursive: true, mode: 0o500 });
+	mkdirSync(root, { mode: 0o500 });
 	const numbers = syscallNumbers();
 	const rules: Readonly<Record<string, readonly (readonly Condition[])[]>> = {
 		clone: oneOf(0, [PTHREAD_FLAGS, FORK_FLAGS]),

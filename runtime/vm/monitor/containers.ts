@@ -42,6 +42,8 @@ export class VmContainers {
 	private readonly memoryListeners = new Set<(id: string, kills: number) => boolean>();
 	/** Of the pod's first container, which the others of its UTS namespace have, too. */
 	private names = { hostname: '', domainname: '' };
+	/** Was there ever a container, or the wish for one? */
+	hasAny = false;
 
 	constructor(
 		private readonly loop: HostLoop,
@@ -65,6 +67,7 @@ export class VmContainers {
 	/** Takes the descriptors over: the root tree, one tree per bind mount, stdin, stdout, stderr, the file for its end, and those that are only kept. */
 	async create(id: string, config: Config, pidsOf: string, fds: readonly number[]): Promise<void> {
 		if (this.containers.has(id)) throw new Error(`there is a container ${JSON.stringify(id)} in this sandbox`);
+		this.hasAny = true;
 		const binds = config.mounts.flatMap(({ type }, i) => (type === 'bind' ? [i] : []));
 		const names = [treeName(id, 'root'), ...binds.map((i) => treeName(id, i))];
 		const trees = fds.slice(0, names.length);

@@ -14,6 +14,8 @@ import { makeTemplate } from './template-maker.js';
 const CONTROL_FD = 3;
 const REPORT_FD = 4;
 const FIRST_TAP_FD = 5;
+const EPOLLIN = 1;
+const EPOLLRDHUP = 0x2000;
 const STDERR_FD = 2;
 /** How long a pod that has ended waits for front ends to hear of it. */
 const FAREWELL_MS = 200;
@@ -34,6 +36,11 @@ async function main(): Promise<void> {
 	const options = JSON.parse(readFileSync(file, 'utf8')) as MonitorOptions;
 	const loop = new HostLoop();
 	setImmediate(() => loop.run());
+	// Whoever starts it keeps the other end until it has a container: without either it is nobody's, and its parts end with it.
+	let hasContainer = (): boolean => false;
+	loop.watch(REPORT_FD, EPOLLIN | EPOLLRDHUP, () => {
+		if (!hasContainer()) process.exit(1);
+	});
 	let machine: Machine;
 	try {
 		const tapFds = options.network.interfaces.map((_, i) => FIRST_TAP_FD + i);
@@ -56,6 +63,7 @@ async function main(): Promise<void> {
 		process.exit(1);
 	}
 	const containers = new VmContainers(loop, machine, () => void end());
+	hasContainer = () => containers.hasAny;
 	machine.ended.then((why) => {
 		log(`the virtual machine has ended: ${why}`);
 		machine.kill();
