@@ -10,7 +10,7 @@
 //   --id-base N            first host user and group id of the sandbox; its id 0 (default 524288; never 0)
 //   --id-count N           how many ids follow (default 65536)
 //   --file SRC:DST         binds a file, folder or device read-only, nosuid, nodev (noexec for a device) at DST
-//   --tmpfs DST            mounts a small private tmpfs, owned by the sandbox's id 0
+//   --tmpfs DST            mounts a small private tmpfs in which the host's root alone makes anything
 //   --loader SRC           copies the loader to /guest/x
 //   --fd SRC:DST           gives the program descriptor SRC as DST; all others but 0, 1 and 2 are closed
 //   --env K=V              a variable of the program's environment, which is empty otherwise
@@ -363,13 +363,13 @@ static void attach(int tree, int root, const char* target, bool is_folder) {
   close(at);
 }
 
-static void mount_tmpfs(int root, const char* target, unsigned long flags, const char* size, const char* mode) {
+static void mount_tmpfs(int root, const char* target, unsigned long flags, const char* size, unsigned mode, unsigned long owner) {
   char path[64];
   char data[160];
   int at = make_target(root, target, true);
   // mount(2) takes a path; the descriptor's name in the host's /proc is one.
   snprintf(path, sizeof path, "/proc/self/fd/%d", at);
-  snprintf(data, sizeof data, "%s,mode=%s,uid=%lu,gid=%lu", size, mode, options.id_base, options.id_base);
+  snprintf(data, sizeof data, "%s,mode=%04o,uid=%lu,gid=%lu", size, mode, owner, owner);
   if (mount("isopod", path, "tmpfs", MS_NOSUID | MS_NODEV | flags, data) != 0) fail("mount tmpfs", "%s", target);
   close(at);
 }
@@ -425,13 +425,13 @@ static int build_root(int loader) {
   if (root < 0) fail("open root", "%s", kBuildPlace);
   close(make_target(root, "/proc", true));
   for (int i = 0; i < DEVICES; i++) attach(trees[options.file_count + i], root, kDevices[i].target, false);
-  mount_tmpfs(root, "/guest", 0, "size=8m,nr_inodes=16k", "0755");
+  mount_tmpfs(root, "/guest", 0, "size=8m,nr_inodes=16k", 0755, options.id_base);
   // Contents of guests' tmpfs: what bounds them is the guest kernel's count and the control group, as with memfds.
-  mount_tmpfs(root, "/memory", 0, "size=0,nr_inodes=0", "0700");
+  mount_tmpfs(root, "/memory", 0, "size=0,nr_inodes=0", 0700, options.id_base);
   mount_noexec_twin(root, "/memory", "/memory-noexec");
   for (int i = 0; i < options.file_count; i++) attach(trees[i], root, options.files[i].target, S_ISDIR(modes[i]));
   for (int i = 0; i < options.tmpfs_count; i++)
-    mount_tmpfs(root, options.tmpfs[i], MS_NOEXEC, "size=8m,nr_inodes=4k", "0700");
+    mount_tmpfs(root, options.tmpfs[i], MS_NOEXEC, "size=8m,nr_inodes=4k", 0755, 0);
   if (loader >= 0) copy_loader(loader, root);
   return root;
 }

@@ -15,7 +15,7 @@ export interface ConfinedOptions {
 	readonly command: readonly string[];
 	/** What its root has, SOURCE:TARGET each. */
 	readonly files: readonly string[];
-	/** Folders of its root that are a tmpfs each. */
+	/** Folders of its root that are a tmpfs each, in which the host's root alone makes anything. */
 	readonly tmpfs: readonly string[];
 	/** Descriptors, by the number that the program finds them at; they stay the caller's. */
 	readonly fds: readonly (readonly [source: number, target: number])[];
