@@ -214,6 +214,9 @@ std::string Agent::Create(const CreateContainer& spec, uint32_t id) {
   const Container* pids = spec.pid_container_id.empty() ? nullptr : FindContainer(spec.pid_container_id);
   if (pids == nullptr && !spec.pid_container_id.empty())
     return "the container whose PID namespace it joins does not exist";
+  const Container* names = spec.uts_container_id.empty() ? nullptr : FindContainer(spec.uts_container_id);
+  if (names == nullptr && !spec.uts_container_id.empty())
+    return "the container whose UTS namespace it joins does not exist";
   if (FindProgram(spec.program.number) != nullptr || programs_.size() >= kMaximumPrograms)
     return "no such program can be made";
   const std::string group = kCgroups + spec.container_id;
@@ -241,11 +244,11 @@ std::string Agent::Create(const CreateContainer& spec, uint32_t id) {
   Descriptor child_report;
   if (!MakeStreams(spec.program, program.get(), children, &child_report)) return undo(Failure("make streams"));
   int pidfd = -1;
-  const int own_pids = pids == nullptr ? CLONE_NEWPID : 0;
-  const pid_t pid = Fork(own_pids | CLONE_NEWNS | CLONE_NEWUTS, made->cgroup.get(), &pidfd);
+  const int own = (pids == nullptr ? CLONE_NEWPID : 0) | (names == nullptr ? CLONE_NEWUTS : 0);
+  const pid_t pid = Fork(CLONE_NEWNS | own, made->cgroup.get(), &pidfd);
   if (pid < 0) return undo(Failure("make process"));
   if (pid == 0) {
-    RunContainer(spec, pids == nullptr ? -1 : pids->pidfd.get(),
+    RunContainer(spec, pids == nullptr ? -1 : pids->pidfd.get(), names == nullptr ? -1 : names->pidfd.get(),
                  {child_report.get(), {children[0].get(), children[1].get(), children[2].get()}});
   }
   made->pidfd = Descriptor(pidfd);
@@ -474,8 +477,12 @@ void Agent::WriteInput(uint32_t number) {
   }
   if (is_full) return;
   loop_.Unwatch(&input.watch);
-  // The end of a terminal's input is not the terminal's.
-  if (input.is_ended && !program->has_terminal) input.file = Descriptor();
+  if (!input.is_ended) return;
+  input.file = Descriptor();
+  if (!program->has_terminal) return;
+  // The host's end of the terminal is gone: with ours its users get SIGHUP.
+  if (program->outputs[0].file.is_open()) EndOutput(program, 0);
+  program->terminal = Descriptor();
 }
 
 void Agent::ReapProcesses() {

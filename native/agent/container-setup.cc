@@ -81,6 +81,7 @@ class Setup {
     if (chdir("/") != 0) FailErrno("enter the root");
     if (spec.is_root_readonly && mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) != 0)
       FailErrno("make the root read-only");
+    Propagate("/", spec.root_propagation);
   }
 
   // A session of its own and its standard streams; with a terminal its master goes to the agent.
@@ -118,7 +119,8 @@ class Setup {
     BecomeUser(program);
     umask(program.umask);
     if (chdir(program.cwd.c_str()) != 0) Fail("process.cwd: \"" + program.cwd + "\": " + strerror(errno));
-    std::vector<char*> environment = Pointers(program.environment);
+    const std::vector<std::string> variables = WithHome(program);
+    std::vector<char*> environment = Pointers(variables);
     const std::string file = FindProgram(program);
     std::vector<char*> arguments = Pointers(program.arguments);
     if (SendReport(birth_.report_fd, Report::kReady, "") != 0) _exit(1);
@@ -141,6 +143,8 @@ class Setup {
       if (!at.is_open()) FailErrno(name);
       if (mount(item.type.c_str(), PathOf(at).c_str(), item.type.c_str(), item.flags, item.data.c_str()) != 0)
         FailErrno(name);
+      const Descriptor mounted = FindBelow(root, item.destination);
+      for (const uint32_t change : item.propagation) Propagate(PathOf(mounted), change);
       return;
     }
     const std::string source = kShare + item.source;
@@ -155,6 +159,12 @@ class Setup {
     if (mount(nullptr, PathOf(mounted).c_str(), nullptr, MS_REMOUNT | MS_BIND | (item.flags & kBindFlags), nullptr) !=
         0)
       FailErrno(name);
+    for (const uint32_t change : item.propagation) Propagate(PathOf(mounted), change);
+  }
+
+  // `change`: MS_SHARED or another of mount_namespaces(7)'s, perhaps with MS_REC; 0 for none.
+  void Propagate(const std::string& path, uint32_t change) const {
+    if (change != 0 && mount(nullptr, path.c_str(), nullptr, change, nullptr) != 0) FailErrno("propagation of " + path);
   }
 
   // Where /dev is a folder of the share, or read-only, nodes may not be makeable: what is there stays.
@@ -294,6 +304,33 @@ class Setup {
     Fail(prefix + "executable file not found in $PATH");
   }
 
+  // The environment, with a HOME in it: its user's of passwd(5), "/" when that has none, as runc does.
+  static std::vector<std::string> WithHome(const Program& program) {
+    std::vector<std::string> variables = program.environment;
+    for (const std::string& variable : variables)
+      if (variable.starts_with("HOME=")) return variables;
+    constexpr int kUserField = 2;
+    constexpr int kHomeField = 5;
+    std::string home;
+    const std::string list = ReadFile("/etc/passwd");
+    for (size_t at = 0; at < list.size();) {
+      const size_t end = std::min(list.find('\n', at), list.size());
+      std::vector<std::string> fields(1);
+      for (size_t i = at; i < end; i++) {
+        if (list[i] == ':')
+          fields.emplace_back();
+        else
+          fields.back() += list[i];
+      }
+      at = end + 1;
+      if (fields.size() <= kHomeField || fields[kUserField] != std::to_string(program.uid)) continue;
+      home = fields[kHomeField];
+      break;
+    }
+    variables.push_back("HOME=" + (home.empty() ? "/" : home));
+    return variables;
+  }
+
   static std::string Lower(std::string text) {
     if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] - 'A' + 'a');
     return text;
@@ -340,15 +377,18 @@ static void ContinueAsChild(const Setup& setup, const Birth& birth) {
   _exit(0);
 }
 
-void RunContainer(const CreateContainer& spec, int pids_fd, const Birth& birth) {
+void RunContainer(const CreateContainer& spec, int pids_fd, int names_fd, const Birth& birth) {
   Setup setup(birth);
+  if (names_fd >= 0 && setns(names_fd, CLONE_NEWUTS) != 0) setup.FailErrno("join the UTS namespace");
   if (pids_fd >= 0) {
     if (setns(pids_fd, CLONE_NEWPID) != 0) setup.FailErrno("join the PID namespace");
     ContinueAsChild(setup, birth);
   }
   if (unshare(CLONE_NEWCGROUP) != 0) setup.FailErrno("make cgroup namespace");
-  if (sethostname(spec.hostname.data(), spec.hostname.size()) != 0) setup.FailErrno("set host name");
-  if (setdomainname(spec.domainname.data(), spec.domainname.size()) != 0) setup.FailErrno("set domain name");
+  if (names_fd < 0) {
+    if (sethostname(spec.hostname.data(), spec.hostname.size()) != 0) setup.FailErrno("set host name");
+    if (setdomainname(spec.domainname.data(), spec.domainname.size()) != 0) setup.FailErrno("set domain name");
+  }
   setup.BuildRoot(spec);
   setup.TakeStreams(spec.program, true);
   setup.Execute(spec.program);

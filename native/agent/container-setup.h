@@ -27,9 +27,9 @@ struct Birth {
 // Sends a report; 0 or an errno.
 int SendReport(int fd, Report kind, const std::string& text, int attached_fd = -1);
 
-// Becomes the container's first program, in new namespaces (pid, mount, UTS) and the container's control group. Never
-// returns.
-[[noreturn]] void RunContainer(const CreateContainer& spec, int pids_fd, const Birth& birth);
+// Becomes the container's first program, in new namespaces (pid, mount, UTS) and the container's control group.
+// `pids_fd`, `names_fd`: processes whose PID or UTS namespace it joins, -1 for its own. Never returns.
+[[noreturn]] void RunContainer(const CreateContainer& spec, int pids_fd, int names_fd, const Birth& birth);
 // Joins the container whose first process is `pidfd`, makes the program's process there as a child of the agent, and
 // ends. Never returns.
 [[noreturn]] void RunExec(const Program& program, int pidfd, const Birth& birth);

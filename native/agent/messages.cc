@@ -83,16 +83,34 @@ static bool Parse(std::string_view bytes, Configure* to) {
   return is_good && reader.ok();
 }
 
+static bool ParsePacked(std::string_view bytes, std::vector<uint32_t>* list) {
+  uint64_t value = 0;
+  unsigned shift = 0;
+  for (const char byte : bytes) {
+    if (shift > 63) return false;
+    value |= (static_cast<uint64_t>(byte) & 0x7f) << shift;
+    shift += 7;
+    if ((byte & 0x80) != 0) continue;
+    if (list->size() == kMaximumItems) return false;
+    list->push_back(static_cast<uint32_t>(value));
+    value = 0;
+    shift = 0;
+  }
+  return shift == 0;
+}
+
 static bool Parse(std::string_view bytes, Mount* to) {
   Reader reader(bytes);
-  while (reader.Next()) {
+  bool is_good = true;
+  while (is_good && reader.Next()) {
     if (reader.field() == 1) to->destination = reader.String();
     if (reader.field() == 2) to->type = reader.String();
     if (reader.field() == 3) to->source = reader.String();
     if (reader.field() == 4) to->flags = reader.Number();
     if (reader.field() == 5) to->data = reader.String();
+    if (reader.field() == 6) is_good = ParsePacked(reader.Bytes(), &to->propagation);
   }
-  return reader.ok();
+  return is_good && reader.ok();
 }
 
 static bool Parse(std::string_view bytes, Device* to) {
@@ -119,22 +137,6 @@ static bool Parse(std::string_view bytes, ResourceLimit* to) {
 }
 
 // Numbers of a packed list, which is how proto3 sends it.
-static bool ParsePacked(std::string_view bytes, std::vector<uint32_t>* list) {
-  uint64_t value = 0;
-  unsigned shift = 0;
-  for (const char byte : bytes) {
-    if (shift > 63) return false;
-    value |= (static_cast<uint64_t>(byte) & 0x7f) << shift;
-    shift += 7;
-    if ((byte & 0x80) != 0) continue;
-    if (list->size() == kMaximumItems) return false;
-    list->push_back(static_cast<uint32_t>(value));
-    value = 0;
-    shift = 0;
-  }
-  return shift == 0;
-}
-
 static bool Parse(std::string_view bytes, Program* to) {
   Reader reader(bytes);
   bool is_good = true;
@@ -278,6 +280,12 @@ static bool Parse(std::string_view bytes, CreateContainer* to) {
         break;
       case 12:
         to->pid_container_id = reader.String();
+        break;
+      case 13:
+        to->uts_container_id = reader.String();
+        break;
+      case 14:
+        to->root_propagation = reader.Number32();
         break;
       default:
         break;

@@ -61,6 +61,7 @@ struct Mount {
   std::string source;
   uint64_t flags = 0;
   std::string data;
+  std::vector<uint32_t> propagation;
 };
 
 struct Device {
@@ -128,6 +129,8 @@ struct CreateContainer {
   Limits limits;
   std::string domainname;
   std::string pid_container_id;
+  std::string uts_container_id;
+  uint32_t root_propagation = 0;
 };
 
 struct Exec {

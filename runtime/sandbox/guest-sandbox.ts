@@ -18,6 +18,7 @@ import { enterCgroup, freeze, groupPath, helpers, livingGroup, thaw } from './co
 import { adoptEarly } from './early.js';
 import { readExit } from './exit-record.js';
 import { exitCode } from './exit-status.js';
+import type { GuestProcess } from './guests.js';
 import { launchSandbox, openTrees, sealRoot } from './launch.js';
 import { refuseHostNamespaces } from './pod.js';
 import { unmountRootfs } from './rootfs.js';
@@ -256,6 +257,12 @@ export class GuestSandbox implements Sandbox {
 		return processes.map(({ outsidePid }) => this.hostPid(outsidePid ?? 0)).filter((pid) => pid > 0);
 	}
 
+	/** Those of a machine's container: for the host they are its monitor. */
+	async machineProcesses(id: string): Promise<GuestProcess[]> {
+		const { processes } = await this.client.call({ processes: { containerId: id } });
+		return processes.map(({ pid, command }) => ({ pid: this.pid, outsidePid: this.pid, insidePid: pid ?? 0, command: command ?? '?' }));
+	}
+
 	async pause(id: string): Promise<void> {
 		await freeze(this.client, id, await this.cgroup(id));
 	}
@@ -289,7 +296,7 @@ export class GuestSandbox implements Sandbox {
 		return { version: 2, read: (_, file) => files.get(file) ?? '' };
 	}
 
-	private isMachine(id: string): boolean {
+	isMachine(id: string): boolean {
 		return this.store.load(id).handler === 'isopod-vm';
 	}
 

@@ -255,7 +255,7 @@ export async function exec(root: string, id: string, options: ExecOptions): Prom
 	let terminal: ContainerTerminal | null = null;
 	let attached: AttachedTerminal | null = null;
 	try {
-		terminal = program.terminal ? ContainerTerminal.open(program) : null;
+		terminal = program.terminal ? ContainerTerminal.open(program, options.consoleSocket === undefined) : null;
 		const execId = randomUUID();
 		const pid = await sandbox.exec(id, execId, JSON.parse(text) as object, terminal?.stdio ?? [0, 1, 2]);
 		terminal?.closeSlave();
@@ -369,8 +369,8 @@ export async function kill(root: string, id: string, name: string, all: boolean)
 	const sandbox = GuestSandbox.open(store, id);
 	try {
 		await sandbox.signal(id, '', signal, all);
-		// As runc: what is frozen doesn't die.
-		if (record.status === 'paused' && signal === constants.signals.SIGKILL) await sandbox.resume(id);
+		// As runc: what is frozen doesn't die, but in a machine, whose control groups are of version 2.
+		if (record.status === 'paused' && !sandbox.isMachine(id) && signal === constants.signals.SIGKILL) await sandbox.resume(id);
 	} finally {
 		sandbox.close();
 	}
@@ -423,6 +423,7 @@ async function containerProcesses(store: StateStore, id: string): Promise<GuestP
 	if (status !== 'running' && status !== 'paused') return [];
 	const sandbox = GuestSandbox.open(store, id);
 	try {
+		if (sandbox.isMachine(id)) return await sandbox.machineProcesses(id);
 		const own = new Set(await sandbox.processes(id));
 		return guestProcesses(pid).filter((process) => own.has(process.pid));
 	} finally {

@@ -107,11 +107,14 @@ export async function events(root: string, id: string, options: { readonly inter
 		print('stats', await usage());
 		return;
 	}
-	const cgroup = await living((sandbox) => sandbox.cgroup(id));
-	let kills = oomKills(cgroup);
+	// A view, or what there was when a machine was asked.
+	let files = await living((sandbox) => sandbox.groupFiles(id));
+	let kills = oomKills(files);
 	for (let sincePrintMs = intervalMs; isThere(store, id); sincePrintMs += OOM_POLL_MS) {
 		if (sincePrintMs >= intervalMs) {
-			const data = await usage().catch((error: unknown) => {
+			const data = await usage().catch(async (error: unknown) => {
+				// A machine that ends answers no more some time before it has ended.
+				await sleep(ENDING_MS);
 				if (isThere(store, id)) throw error;
 				return null;
 			});
@@ -119,7 +122,8 @@ export async function events(root: string, id: string, options: { readonly inter
 			sincePrintMs = 0;
 		}
 		await sleep(OOM_POLL_MS);
-		const now = oomKills(cgroup);
+		files = await living((sandbox) => sandbox.groupFiles(id)).catch(() => files);
+		const now = oomKills(files);
 		for (; kills < now; kills++) print('oom');
 	}
 }
@@ -134,6 +138,9 @@ function isThere(store: StateStore, id: string): boolean {
 		throw error;
 	}
 }
+
+/** How long an end may take. */
+const ENDING_MS = 500;
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 

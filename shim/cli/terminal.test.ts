@@ -162,8 +162,8 @@ test('exec --tty has a terminal of its own', async (t, bench, seat) => {
 	const ended = seat.run('exec', '--tty', 'c1', ...BASH);
 	await seat.user.sees('$ ');
 	await seat.user.does('tty; stty size', '/dev/pts/0\r\n24 80\r\n');
-	seat.user.type('sleep 100\r');
-	await seat.user.sees('\r\n');
+	seat.user.type('printf "%s\\n" on its way; sleep 100\r');
+	await seat.user.sees('way\r\n');
 	seat.user.type('\x03');
 	await seat.user.sees('$ ');
 	await seat.user.does("trap 'stty size; exit 3' WINCH", '');

@@ -40,8 +40,8 @@ export class ContainerTerminal {
 		private slave: number,
 	) {}
 
-	/** Of the size that config.json asks for. Throws HostError. */
-	static open({ consoleSize: { height, width } }: ProcessConfig): ContainerTerminal {
+	/** Of the size that config.json asks for, or of the user's own terminal, where it is to be attached to that. Throws HostError. */
+	static open({ consoleSize: { height, width } }: ProcessConfig, isAttached = false): ContainerTerminal {
 		const fds = new Int32Array(2);
 		const error = native.openPty(fds);
 		if (error < 0) throw HostError.errno('Open a pty', -error);
@@ -49,6 +49,9 @@ export class ContainerTerminal {
 		if (height > 0 || width > 0) {
 			const size = new Uint16Array([height, width, 0, 0]);
 			native.ioctl(terminal.master, TIOCSWINSZ, new Uint8Array(size.buffer));
+		} else if (isAttached) {
+			const size = new Uint8Array(WINSIZE_BYTES);
+			if (native.ioctl(ownTerminal(), TIOCGWINSZ, size) >= 0) native.ioctl(terminal.master, TIOCSWINSZ, size);
 		}
 		return terminal;
 	}

@@ -7,10 +7,13 @@ import { exitText } from '../../sandbox/exit-record.js';
 import type { HostLoop } from './host-loop.js';
 import type { Machine } from './machine.js';
 import { Program, type ProgramEnd } from './program.js';
-import { containerSpec, limitSettings, programSpec, treeName } from './program-spec.js';
+import { containerSpec, limitSettings, programSpec, rootName } from './program-spec.js';
 import { seccompFilter } from './seccomp-filter.js';
+import { SharedTrees } from './shared-trees.js';
 
 const SIGKILL = 9;
+/** By default they end nobody: SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH. */
+const HARMLESS: ReadonlySet<number> = new Set([17, 18, 19, 20, 21, 22, 23, 28]);
 const MIB = 1 << 20;
 const STREAMS = 3;
 
@@ -22,7 +25,8 @@ export const STOPPED = 2;
 interface VmContainer {
 	readonly id: string;
 	readonly program: Program;
-	readonly trees: readonly string[];
+	/** Names of the trees that its bind mounts are of, in their order. */
+	readonly volumes: readonly string[];
 	/** Its end is written here. */
 	readonly exitFd: number;
 	/** Readers of its output, so that what it wrote waits for a front end that comes back. Owned. */
@@ -38,10 +42,9 @@ interface VmContainer {
 /** The containers of one machine, as front ends name them. Failures are Errors for the user. */
 export class VmContainers {
 	private readonly containers = new Map<string, VmContainer>();
+	private readonly trees: SharedTrees;
 	private nextExec = 1;
 	private readonly memoryListeners = new Set<(id: string, kills: number) => boolean>();
-	/** Of the pod's first container, which the others of its UTS namespace have, too. */
-	private names = { hostname: '', domainname: '' };
 	/** Was there ever a container, or the wish for one? */
 	hasAny = false;
 
@@ -51,6 +54,7 @@ export class VmContainers {
 		/** Told when the pod's first container has ended. */
 		private readonly onFirstEnd: () => void,
 	) {
+		this.trees = new SharedTrees(machine);
 		machine.ended.then((why) => this.lose(why));
 		machine.agent.onOutOfMemory = (id, kills) => {
 			const container = this.containers.get(id);
@@ -68,32 +72,34 @@ export class VmContainers {
 	async create(id: string, config: Config, pidsOf: string, fds: readonly number[]): Promise<void> {
 		if (this.containers.has(id)) throw new Error(`there is a container ${JSON.stringify(id)} in this sandbox`);
 		this.hasAny = true;
-		const binds = config.mounts.flatMap(({ type }, i) => (type === 'bind' ? [i] : []));
-		const names = [treeName(id, 'root'), ...binds.map((i) => treeName(id, i))];
-		const trees = fds.slice(0, names.length);
-		const stdio = fds.slice(names.length, names.length + STREAMS);
-		const [exitFd, ...keptFds] = fds.slice(names.length + STREAMS);
-		if (exitFd === undefined) throw new Error(`want ${names.length + STREAMS + 1} descriptors, got ${fds.length}`);
-		const attached: string[] = [];
+		const binds = config.mounts.filter(({ type }) => type === 'bind');
+		const count = 1 + binds.length;
+		const trees = fds.slice(0, count);
+		const stdio = fds.slice(count, count + STREAMS);
+		const [exitFd, ...keptFds] = fds.slice(count + STREAMS);
+		if (exitFd === undefined) throw new Error(`want ${count + STREAMS + 1} descriptors, got ${fds.length}`);
+		const root = rootName(id);
+		let hasRoot = false;
+		const volumes: string[] = [];
 		const program = new Program(this.loop, this.machine.agent, stdio, config.process.terminal, (end) => this.ended(id, end));
 		try {
-			for (const [i, name] of names.entries()) {
-				this.machine.attach(trees[i]!, name);
-				attached.push(name);
-			}
+			this.machine.attach(trees[0]!, root);
+			hasRoot = true;
+			for (const [i, mount] of binds.entries()) volumes.push(this.trees.take(mount, trees[i + 1]!));
 			const filter = seccompFilter(config.linux.seccomp);
 			const spec = programSpec(program.number, sized(config.process, stdio[1]!), [true, true, true], filter);
-			const { hostname, domainname } = config.linux.joined.uts === undefined ? config : this.names;
-			if (this.containers.size === 0) this.names = { hostname, domainname };
-			await this.machine.agent.call({ create: { ...containerSpec(config, id, spec), hostname, domainname, pidContainerId: pidsOf } });
+			const [first = ''] = this.containers.keys();
+			const utsContainerId = config.linux.joined.uts === undefined ? '' : first;
+			await this.machine.agent.call({ create: { ...containerSpec(config, id, volumes, spec), utsContainerId, pidContainerId: pidsOf } });
 			// Its mount points are made.
-			if (config.root.readonly) this.machine.seal(treeName(id, 'root'));
-			this.containers.set(id, { id, program, trees: names, exitFd, keptFds, filter, execs: new Map(), status: CREATED, oomKills: 0 });
+			if (config.root.readonly) this.machine.seal(root);
+			this.containers.set(id, { id, program, volumes, exitFd, keptFds, filter, execs: new Map(), status: CREATED, oomKills: 0 });
 			program.begin();
 		} catch (error) {
 			program.abandon();
 			await this.machine.agent.call({ remove: { containerId: id } }).catch(() => {});
-			for (const name of attached) this.machine.detach(name);
+			if (hasRoot) this.machine.detach(root);
+			for (const name of volumes) this.trees.give(name);
 			for (const fd of [exitFd, ...keptFds]) native.close(fd);
 			throw error;
 		} finally {
@@ -142,6 +148,7 @@ export class VmContainers {
 		const { number } = this.program(id, execId);
 		if (container.status === STOPPED) throw new Error('container not running');
 		// There is no program yet that could handle it: it does what it does by default, and most end.
+		if (container.status === CREATED && HARMLESS.has(signal)) return;
 		const sent = container.status === CREATED && signal !== 0 ? SIGKILL : signal;
 		await this.machine.agent.call({ signal: { containerId: id, number, signal: sent, toAll: all } });
 		if (container.status === CREATED && sent === SIGKILL) this.ended(id, { status: signal, atMs: Date.now() });
@@ -164,8 +171,13 @@ export class VmContainers {
 
 	async update(id: string, resources: Resources): Promise<void> {
 		this.get(id);
-		const { memoryLimitBytes } = resources;
+		const { memoryLimitBytes, isCheckedBeforeUpdate } = resources;
 		const { memoryMib } = this.machine;
+		if (isCheckedBeforeUpdate && memoryLimitBytes !== null) {
+			const used = Number((await this.groupFiles(id)).find(({ name }) => name === 'memory.current')?.text);
+			// The guest's kernel would kill for it.
+			if (used > memoryLimitBytes) throw new Error(`Set the memory limit to ${memoryLimitBytes} bytes: ${used} are in use`);
+		}
 		if (memoryLimitBytes !== null && Number.isFinite(memoryLimitBytes) && memoryLimitBytes > memoryMib * MIB)
 			throw new Error(`set a memory limit of ${memoryLimitBytes} bytes: its virtual machine has ${memoryMib} MiB, and keeps its size`);
 		await this.machine.agent.call({ limits: { containerId: id, settings: limitSettings(resources) } });
@@ -199,7 +211,8 @@ export class VmContainers {
 		}
 		if (container.status === RUNNING) throw new Error('cannot delete a container that is running');
 		await this.machine.agent.call({ remove: { containerId: id } });
-		for (const name of container.trees) this.machine.detach(name);
+		this.machine.detach(rootName(id));
+		for (const name of container.volumes) this.trees.give(name);
 		container.program.closeStreams();
 		for (const exec of container.execs.values()) exec.closeStreams();
 		for (const fd of [container.exitFd, ...container.keptFds]) native.close(fd);

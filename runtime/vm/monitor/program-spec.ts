@@ -1,9 +1,13 @@
 import type { isopod } from '../../../proto/generated/agent.js';
 import { settingsV2 } from '../../oci/cgroup/cgroup-settings.js';
-import type { Config, MountConfig, ProcessConfig } from '../../oci/config.js';
+import type { Config, MountConfig, ProcessConfig, PropagationConfig } from '../../oci/config.js';
 import { CAP_NAMES } from '../../oci/names.js';
 import type { Resources } from '../../oci/resources.js';
 import { ConfigError } from '../../oci/section.js';
+
+/** mount(2). */
+const PROPAGATION_FLAGS = { unbindable: 1 << 17, private: 1 << 18, slave: 1 << 19, shared: 1 << 20 } as const;
+const MS_REC = 1 << 14;
 
 const CAPABILITIES = [...CAP_NAMES];
 
@@ -58,22 +62,29 @@ function limitValue(value: number): number {
 	return Number.isFinite(value) ? value : -1;
 }
 
-/** Where a container's tree is in the share: its root ('root'), or that of the mount with a number. */
-export function treeName(id: string, tree: 'root' | number): string {
-	return `${id}.${tree}`;
+/** Where a container's root is in the share. */
+export function rootName(id: string): string {
+	return `${id}.root`;
 }
 
-/** What the agent is told of a container whose trees are attached to the share. Throws ConfigError for what it can't do. */
-export function containerSpec(config: Config, id: string, program: isopod.agent.IProgram): isopod.agent.ICreateContainer {
+/** What the agent is told of a container whose trees are attached to the share; `volumes` are those of its bind mounts. Throws ConfigError for what it can't do. */
+export function containerSpec(
+	config: Config,
+	id: string,
+	volumes: readonly string[],
+	program: isopod.agent.IProgram,
+): isopod.agent.ICreateContainer {
 	if (config.hooks.startContainer.length > 0) throw new ConfigError('hooks.startContainer', 'is not honoured in virtual machines');
+	const sources = volumes.values();
 	return {
 		containerId: id,
-		root: treeName(id, 'root'),
+		root: rootName(id),
 		isRootReadonly: config.root.readonly,
-		mounts: config.mounts.map((mount, i) => mountSpec(mount, treeName(id, i))),
+		mounts: config.mounts.map((mount) => mountSpec(mount, mount.type === 'bind' ? sources.next().value! : '')),
 		program,
 		hostname: config.hostname,
 		domainname: config.domainname,
+		rootPropagation: propagationFlags(config.linux.rootPropagation),
 		maskedPaths: [...config.linux.maskedPaths],
 		readonlyPaths: [...config.linux.readonlyPaths],
 		devices: config.linux.devices.map((device) => ({ ...device })),
@@ -83,15 +94,23 @@ export function containerSpec(config: Config, id: string, program: isopod.agent.
 
 function mountSpec(mount: MountConfig, source: string): isopod.agent.IMount {
 	const { destination, type, flags } = mount;
-	if (type === 'bind') return { destination, type, source, flags };
-	return { destination, type: type === 'cgroup' ? 'cgroup2' : type, flags, data: mountData(mount) };
+	const propagation = mount.propagation.map(propagationFlags);
+	if (type === 'bind') return { destination, type, source, flags, propagation };
+	return { destination, type: type === 'cgroup' ? 'cgroup2' : type, flags, data: mountData(mount), propagation };
+}
+
+/** MS_* bits of mount(2). */
+function propagationFlags({ type, isRecursive }: PropagationConfig): number {
+	return PROPAGATION_FLAGS[type] | (isRecursive ? MS_REC : 0);
 }
 
 /** Options of the file system's own, as mount(2) takes them. */
-function mountData({ type, sizeBytes, mode, uid, gid, ptmxMode, max }: MountConfig): string {
+function mountData({ type, sizeBytes, inodes, mode, uid, gid, ptmxMode, max }: MountConfig): string {
 	if (type === 'tmpfs') {
 		const size = sizeBytes === null ? [] : [`size=${sizeBytes}`];
-		return [...size, ...(mode === null ? [] : [`mode=${mode.toString(8)}`]), `uid=${uid}`, `gid=${gid}`].join(',');
+		// Infinity is tmpfs' own 0.
+		const files = inodes === null ? [] : [`nr_inodes=${Number.isFinite(inodes) ? inodes : 0}`];
+		return [...size, ...files, ...(mode === null ? [] : [`mode=${mode.toString(8)}`]), `uid=${uid}`, `gid=${gid}`].join(',');
 	}
 	if (type !== 'devpts') return '';
 	const owner = [...(uid < 0 ? [] : [`uid=${uid}`]), ...(gid < 0 ? [] : [`gid=${gid}`])];

@@ -3,6 +3,7 @@ import { type AgentClient, INITIAL_CREDIT, type ProgramEvents } from './agent-cl
 import type { HostLoop } from './host-loop.js';
 import { HostStream } from './host-stream.js';
 
+const EIO = 5;
 const TIOCGWINSZ = 0x5413;
 const WINSIZE_BYTES = 8;
 /** A pty's size changes without a word to whoever has no session on it. */
@@ -52,7 +53,8 @@ export class Program implements ProgramEvents {
 			stdin,
 			(bytes) => this.sendInput(bytes, false),
 			() => {
-				this.sendInput(new Uint8Array(0), true);
+				// The end of what is typed is not the terminal's, but for its last user's.
+				if (!hasTerminal || isHungUp(stdin)) this.sendInput(new Uint8Array(0), true);
 				this.input?.close();
 				this.input = null;
 			},
@@ -166,3 +168,8 @@ export class Program implements ProgramEvents {
 }
 
 const CHUNK_LIMIT = 64 << 10;
+
+/** Is it a terminal that nobody has the other end of any more? tty_ioctl(4) */
+function isHungUp(fd: number): boolean {
+	return native.ioctl(fd, TIOCGWINSZ, new Uint8Array(WINSIZE_BYTES)) === -EIO;
+}
