@@ -121,7 +121,7 @@ export class GuestSandbox implements Sandbox {
 		const first = this.store.load(this.id);
 		if (first.status !== 'running' && first.status !== 'created')
 			throw new Error(`cannot join the sandbox ${this.id}: its first container is ${first.status}`);
-		const pidsOf = this.checkNamespaces(spec.config, first.pid);
+		const pidsOf = this.checkTarget(spec.pidsOf) ?? this.checkNamespaces(spec.config, first.pid);
 		const { handler, pid, pidStart, treesPid, idSlot } = first;
 		const record: ContainerRecord = { ...newRecord(spec, this.id, handler), pid, pidStart, treesPid, idSlot };
 		this.store.create(record, spec.text);
@@ -133,11 +133,21 @@ export class GuestSandbox implements Sandbox {
 		}
 	}
 
+	/** Throws ConfigError when it is none of the pod's that run. */
+	private checkTarget(id: string | undefined): string | undefined {
+		if (id === undefined) return undefined;
+		const { sandboxId, status } = this.store.load(id);
+		if (sandboxId !== this.id || (status !== 'running' && status !== 'paused'))
+			throw new ConfigError('linux.namespaces', `the container ${id} is none of this pod that runs`);
+		return id;
+	}
+
 	/**
 	 * A pod's later containers live in its sandbox's namespaces, and in none of another's; their PID namespace may be any other container's of the pod (kubectl
 	 * debug's --target): whose, '' for their own. Throws ConfigError.
 	 */
 	private checkNamespaces({ linux: { joined, networkNamespace } }: Config, sandboxPid: number): string {
+		const isOwn = this.isMachine(this.id) ? isMachineNamespace : isNamespaceOf;
 		const refuse = (type: string, path: string): never => {
 			throw new ConfigError('linux.namespaces', `the ${type} namespace ${path} is none of its own sandbox's (process ${sandboxPid})`);
 		};
@@ -146,10 +156,10 @@ export class GuestSandbox implements Sandbox {
 			['uts', joined.uts, 'uts'],
 			['network', networkNamespace, 'net'],
 		] as const)
-			if (path != null && !isNamespaceOf(path, sandboxPid, file)) refuse(type, path);
+			if (path != null && !isOwn(path, sandboxPid, file)) refuse(type, path);
 		const { pid: path } = joined;
 		if (path === undefined) return '';
-		if (isNamespaceOf(path, sandboxPid, 'pid')) return this.id;
+		if (isOwn(path, sandboxPid, 'pid')) return this.id;
 		const members = this.store
 			.list()
 			.filter(({ sandboxId, status }) => sandboxId === this.id && (status === 'running' || status === 'paused'));
@@ -522,6 +532,15 @@ function isNamespaceOf(path: string, pid: number, file: string): boolean {
 	if (theirs === undefined) throw new ConfigError('linux.namespaces', `there is no namespace ${path}`);
 	const own = statSync(`/proc/${pid}/ns/${file}`, { throwIfNoEntry: false });
 	return own !== undefined && theirs.ino === own.ino && theirs.dev === own.dev;
+}
+
+/**
+ * Does `path` stand for a namespace of the machine whose monitor is the process `pid`? Those of the host that the monitor is in are none of a pod's, but for a
+ * network namespace that is not this process's own.
+ */
+function isMachineNamespace(path: string, pid: number, file: string): boolean {
+	if (path === `/proc/${pid}/ns/${file}`) return true;
+	return file === 'net' && isNamespaceOf(path, pid, file) && !isNamespaceOf(path, process.pid, file);
 }
 
 /** What a hook reads: the state of the runtime specification. */

@@ -22,6 +22,8 @@ export interface ContainerSpec {
 	 * FIFOs or sockets (`resize` sets the size). Nothing of it runs through the caller, and it goes on when the caller is gone.
 	 */
 	readonly stdio: readonly number[];
+	/** Of a machine's containers the one whose PID namespace it joins: they are none of the host's, and no path in `config` tells one from another. */
+	readonly pidsOf?: string;
 	/** Called when the sandbox has what it needs of `stdio` and of the trees, before hooks run. */
 	readonly onBuilt?: () => void;
 }

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { type ConfigChanges, until, Workbench } from './testing.js';
+import { type ConfigChanges, HANDLER, until, Workbench } from './testing.js';
 
 /** A test with a workbench that is cleaned up whatever happens. */
 function test(name: string, body: (t: Test, bench: Workbench) => void | Promise<void>): void {
@@ -153,15 +153,18 @@ test('sysctls of the network, devices and the out-of-memory score', async (t, be
 	});
 	t.equal(bench.leave(['run', '-d', 'c1']), 0);
 	const { pid } = bench.state('c1');
-	t.equal(bench.hostRun(['nsenter', '-t', `${pid}`, '-n', 'cat', '/proc/sys/net/ipv4/ip_unprivileged_port_start']), '123\n');
+	const file = '/proc/sys/net/ipv4/ip_unprivileged_port_start';
+	if (HANDLER === 'isopod') t.equal(bench.hostRun(['nsenter', '-t', `${pid}`, '-n', 'cat', file]), '123\n');
+	else t.equal(bench.isopod(['exec', 'c1', 'cat', file]).stdout, '123\n');
 	t.equal(readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8'), before, "the host's own is as it was");
 	t.equal(bench.isopod(['exec', 'c1', 'stat', '-c', '%a %u %t:%T', '/dev/null', '/dev/deep/zero']).stdout, '600 5 1:3\n666 0 1:5\n');
 	t.equal(bench.isopod(['exec', 'c1', 'sh', '-c', 'head -c 3 /dev/deep/zero | wc -c']).stdout.trim(), '3');
 	t.equal(bench.isopod(['exec', 'c1', 'cat', '/proc/self/oom_score_adj', '/proc/1/oom_score_adj']).stdout, '321\n321\n');
 	const [guest] = JSON.parse(bench.isopod(['ps', '-f', 'json', 'c1']).stdout) as number[];
-	t.equal(readFileSync(`/proc/${guest}/oom_score_adj`, 'latin1'), '321\n', 'for the host, too');
+	// A machine's processes are none of the host's.
+	if (HANDLER === 'isopod') t.equal(readFileSync(`/proc/${guest}/oom_score_adj`, 'latin1'), '321\n', 'for the host, too');
 	bench.configure(['true'], { linux: { sysctl: { 'net.ipv4.no_such': '1' } } });
-	t.match(bench.isopod(['run', 'c2']), { code: 1, stderr: /Set linux.sysctl.net.ipv4.no_such to "1": ENOENT/ });
+	t.match(bench.isopod(['run', 'c2']), { code: 1, stderr: /net.ipv4.no_such.*(ENOENT|No such file)/ });
 	bench.configure(['true'], { linux: { sysctl: { 'net/../kernel/core_pattern': '1' } } });
 	t.match(bench.isopod(['run', 'c2']), { code: 1, stderr: /only those of the network namespace/ });
 	bench.configure(['true'], { linux: { devices: [{ path: '/dev/sda', type: 'b', major: 8, minor: 0 }] } });

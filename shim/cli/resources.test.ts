@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { Cgroup } from '../../runtime/oci/cgroup/cgroup.js';
 import { findHierarchies } from '../../runtime/oci/cgroup/hierarchies.js';
-import { type ConfigChanges, ending, printed, until, Workbench } from './testing.js';
+import { type ConfigChanges, ending, HANDLER, printed, until, Workbench } from './testing.js';
 
 const PARENT = `/isopod-cli-test-${process.pid}`;
 const hierarchies = findHierarchies();
@@ -41,7 +41,9 @@ test('limits hold: memory ends the program, pids end its forks, and usage is sho
 	t.notOk(cgroup.processes().includes(sandbox), 'the sandbox process is not under the limits of its guests');
 	t.equal(bench.isopod(['update', '--memory', `${32 * MIB}`, '--pids-limit', '7', 'c3']).code, 0);
 	t.match(bench.isopod(['events', '--stats', 'c3']).stdout, /"limit":33554432.*"pids":\{"current":1,"limit":7\}/);
-	t.match(bench.isopod(['exec', 'c3', 'grep', 'MemTotal', '/proc/meminfo']).stdout, / 32768 kB/, 'the container is shown its new limit');
+	// A machine's kernel shows the machine's memory.
+	if (HANDLER === 'isopod')
+		t.match(bench.isopod(['exec', 'c3', 'grep', 'MemTotal', '/proc/meminfo']).stdout, / 32768 kB/, 'the container is shown its new limit');
 	t.match(bench.isopod(['update', '--memory', 'much', 'c3']), { code: 1, stderr: /--memory: want a number, got "much"/ });
 	writeFileSync(join(bench.bundle, 'r.json'), '{"memory":{"limit":100,"checkBeforeUpdate":true}}');
 	t.match(bench.isopod(['update', '-r', 'r.json', 'c3']), { code: 1, stderr: /Set the memory limit to 100 bytes: \d+ are in use/ });

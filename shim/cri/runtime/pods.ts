@@ -335,8 +335,6 @@ export class Pods {
 			const rootfs = join(bundle, 'rootfs');
 			for (const { hostPath } of config.mounts) makeSource(hostPath ?? '');
 			const target = config.linux?.securityContext?.namespaceOptions?.targetId;
-			if (target && pod.record.handler === 'isopod-vm')
-				throw invalid("a container of a virtual machine can't have another's PID namespace (TARGET), but the pod's");
 			const targetPid = target ? this.container(target).pid : 0;
 			const { config: imageConfig } = image.config;
 			const text = JSON.stringify(containerSpec(id, this.placeOf(pod), config, imageConfig, user, rootfs, targetPid));
@@ -344,6 +342,7 @@ export class Pods {
 			container.io = io;
 			const spec: ContainerSpec = {
 				...{ id, bundle, rootfs, text },
+				...(target && pod.record.handler === 'isopod-vm' && { pidsOf: target }),
 				rootfsMounts: [{ type: 'overlay', source: 'overlay', options: options.map((option) => absolute(option, folder)) }],
 				config: parseConfig(JSON.parse(text)),
 				stdio: io.stdio,

@@ -1,0 +1,5 @@
+// Tests that are for any sandbox once more, with containers in virtual machines.
+process.env['ISOPOD_TEST_HANDLER'] = 'isopod-vm';
+await import('./run.test.js');
+await import('./oci-fields.test.js');
+await import('./terminal.test.js');
