@@ -443,7 +443,15 @@ void Agent::TakeCredit(const Credit& credit) {
 
 void Agent::TakeData(const Data& data) {
   RunningProgram* program = FindProgram(data.number);
-  if (program == nullptr || data.stream != kStdin) return;
+  if (program == nullptr || data.stream > 2) return;
+  if (data.stream != kStdin) {
+    // Whoever writes there gets SIGPIPE from now on; a terminal stays.
+    const int index = static_cast<int>(data.stream) - 1;
+    if (!data.is_end || program->has_terminal || !program->outputs[index].file.is_open()) return;
+    EndOutput(program, index);
+    if (program->has_ended) TellEnd(program);
+    return;
+  }
   Input& input = program->input;
   // More than the credit that was given: whoever sends that gets no more in.
   if (input.pending.size() + data.bytes.size() > kInitialCredit) return;

@@ -127,6 +127,8 @@ class Setup {
     char word;
     // The agent's end closed: the container was removed before its start.
     if (read(birth_.report_fd, &word, 1) != 1) _exit(1);
+    // The agent ignores it.
+    signal(SIGPIPE, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -116,6 +116,11 @@ export class AgentClient {
 		this.send({ data: { number, stream: STDIN, bytes, isEnd } });
 	}
 
+	/** Nobody reads what a program writes to a stream any more. */
+	endOutput(number: number, stream: number): void {
+		this.send({ data: { number, stream, isEnd: true } });
+	}
+
 	/** Lets a program's stream send so many bytes more. */
 	giveCredit(number: number, stream: number, bytes: number): void {
 		this.send({ credit: { number, stream, bytes } });

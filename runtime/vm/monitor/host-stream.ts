@@ -18,6 +18,8 @@ export class HostStream {
 	private readonly pending: { bytes: Uint8Array; onWritten: (() => void) | undefined }[] = [];
 	private written = 0;
 	private isEnding = false;
+	/** Called once, when what was written finds no reader any more. */
+	onBroken: () => void = () => {};
 
 	/** `onData` gets bytes that are its own; `onEnd` comes once, at the end of the stream or at an error. It reads nothing until `resume`. */
 	constructor(
@@ -86,10 +88,17 @@ export class HostStream {
 		}
 	}
 
+	private break(): void {
+		const { onBroken } = this;
+		this.onBroken = () => {};
+		onBroken();
+	}
+
 	private flush(): void {
 		for (let first = this.pending[0]; first !== undefined && !this.isClosed; first = this.pending[0]) {
 			const count = native.pwrite(this.fd, first.bytes, this.written, first.bytes.length - this.written, -1);
 			if (count === -EAGAIN) return;
+			if (count < 0) this.break();
 			// Nobody reads it any more: what comes is taken, and goes nowhere.
 			this.written = count < 0 ? first.bytes.length : this.written + count;
 			if (this.written < first.bytes.length) continue;

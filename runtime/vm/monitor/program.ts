@@ -48,6 +48,7 @@ export class Program implements ProgramEvents {
 		this.outputs[0] = new HostStream(loop, stdout, ignore, ignore);
 		if (hasTerminal) native.close(stderr);
 		else this.outputs[1] = new HostStream(loop, stderr, ignore, ignore);
+		for (const [i, output] of this.outputs.entries()) if (output !== null) output.onBroken = () => agent.endOutput(this.number, i + 1);
 		this.input = new HostStream(
 			loop,
 			stdin,
