@@ -36,8 +36,10 @@ export class AgentClient {
 		{ resolve(message: AgentMessage): void; reject(error: Error): void; readonly timer: number }
 	>();
 	private readonly programs = new Map<number, ProgramEvents>();
-	private readonly parts: Buffer[] = [];
-	private length = 0;
+	/** The frame that is being received: its length, then its message, and how many bytes of that one are there. */
+	private readonly head = Buffer.alloc(HEADER);
+	private body: Buffer | null = null;
+	private filled = 0;
 	private nextId = 1;
 	private nextProgram = 1;
 	private helloCame: (message: AgentMessage) => void = () => {};
@@ -134,30 +136,28 @@ export class AgentClient {
 		this.stream.write(frame);
 	}
 
+	/** Throws when a frame is too long to be held, or has no message. */
 	private receive(bytes: Buffer): void {
-		this.parts.push(bytes);
-		this.length += bytes.length;
-		let need = this.needed();
-		if (this.length < need) return;
-		let pending = this.parts.length === 1 ? this.parts[0]! : Buffer.concat(this.parts);
-		while (pending.length >= HEADER) {
-			const end = HEADER + pending.readUInt32LE(0);
-			if (end > MAX_FRAME) throw new Error(`a frame of ${end} bytes`);
-			if (pending.length < end) break;
-			this.dispatch(Message.decode(pending.subarray(HEADER, end)));
-			pending = pending.subarray(end);
+		for (let at = 0; at < bytes.length; ) {
+			if (this.body === null) {
+				const count = bytes.copy(this.head, this.filled, at);
+				at += count;
+				this.filled += count;
+				if (this.filled < HEADER) return;
+				const length = this.head.readUInt32LE(0);
+				if (length > MAX_FRAME - HEADER) throw new Error(`a frame of ${length} bytes`);
+				this.filled = 0;
+				this.body = Buffer.allocUnsafe(length);
+			}
+			const count = bytes.copy(this.body, this.filled, at);
+			at += count;
+			this.filled += count;
+			if (this.filled < this.body.length) continue;
+			const { body } = this;
+			this.body = null;
+			this.filled = 0;
+			this.dispatch(Message.decode(body));
 		}
-		this.parts.length = 0;
-		if (pending.length > 0) this.parts.push(pending);
-		this.length = pending.length;
-		need = this.needed();
-		if (need > MAX_FRAME) throw new Error(`a frame of ${need} bytes`);
-	}
-
-	/** Bytes of the frame that is being received, as far as that is known. */
-	private needed(): number {
-		const [first] = this.parts;
-		return first === undefined || first.length < HEADER ? HEADER : HEADER + first.readUInt32LE(0);
 	}
 
 	private dispatch(message: AgentMessage): void {
