@@ -10,6 +10,7 @@ import { MAX_SLOTS, processStart } from '../oci/state.js';
 import { type Launched, packageRoot } from '../sandbox/launch.js';
 import { findAccelerator } from './accelerator.js';
 import { guestImage } from './image.js';
+import { DEFAULT_SIZE, machineSize } from './machine-size.js';
 import type { MachineSpec } from './monitor/machine.js';
 import { joinNetwork, type Taps } from './network.js';
 import { findTemplate, type TemplateSpec, templateMemoryMib } from './template.js';
@@ -17,10 +18,6 @@ import { findTemplate, type TemplateSpec, templateMemoryMib } from './template.j
 /** What a monitor reads from a file. */
 export type MonitorOptions = Omit<MachineSpec, 'logFd' | 'tapFds'>;
 
-const MIB = 1 << 20;
-/** What the guest's kernel and agent need beside the containers. */
-const OVERHEAD_MIB = 96;
-const DEFAULT_MEMORY_MIB = 512;
 /** Host ids for a machine that is no pod's: the last ones that a pod would get. */
 const TEMPLATE_SLOT = MAX_SLOTS - 1;
 const STDERR_FD = 2;
@@ -38,8 +35,7 @@ export interface LaunchedMachine extends Launched {
  * virtiofs daemon say goes to `logPath`. Throws HostError with what failed; nothing is left then.
  */
 export async function launchMachine(socketPath: string, logPath: string, idSlot: number, config: Config): Promise<LaunchedMachine> {
-	const { memoryLimitBytes } = config.linux.resources;
-	const isLimited = memoryLimitBytes !== null && Number.isFinite(memoryLimitBytes) && memoryLimitBytes > 0;
+	const size = machineSize(config);
 	const image = guestImage();
 	const folder = dirname(socketPath);
 	const { networkNamespace, sysctl } = config.linux;
@@ -48,9 +44,8 @@ export async function launchMachine(socketPath: string, logPath: string, idSlot:
 	let logFd = -1;
 	try {
 		logFd = openSync(logPath, 'a', 0o600);
-		const memoryMib = isLimited ? Math.ceil(memoryLimitBytes / MIB) + OVERHEAD_MIB : DEFAULT_MEMORY_MIB;
 		const options: MonitorOptions = {
-			...(await templateOf(config, { image, accelerator: findAccelerator(image), memoryMib, cpus: 1 }, idSlot, logFd)),
+			...(await templateOf(config, { image, accelerator: findAccelerator(image), ...size }, idSlot, logFd)),
 			hostname: config.hostname,
 			idSlot,
 			folder,
@@ -114,7 +109,12 @@ async function templateOf(
 /** Makes the template of machines of the usual size, unless it is there: its folder. Throws HostError. */
 export function prepareTemplate(): Promise<string> {
 	const image = guestImage();
-	const spec = { image, accelerator: findAccelerator(image), memoryMib: templateMemoryMib(DEFAULT_MEMORY_MIB), cpus: 1 };
+	const spec = {
+		image,
+		accelerator: findAccelerator(image),
+		memoryMib: templateMemoryMib(DEFAULT_SIZE.memoryMib),
+		cpus: DEFAULT_SIZE.cpus,
+	};
 	return findTemplate(spec, TEMPLATE_SLOT, STDERR_FD);
 }
 

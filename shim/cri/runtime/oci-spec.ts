@@ -64,7 +64,7 @@ export function podSpec({ id, netns, config }: PodPlace, hostname: string, rootf
 		root: { path: rootfs, readonly: true },
 		hostname,
 		mounts: [],
-		annotations: { ...annotations, ...marks(config, 'sandbox', id) },
+		annotations: { ...annotations, ...marks(config, 'sandbox', id), ...sums(linux?.resources) },
 		linux: {
 			cgroupsPath: groupOf(config, id),
 			namespaces: [{ type: 'network', path: netns }, ...['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type }))],
@@ -198,6 +198,16 @@ function marks({ metadata, logDirectory }: PodConfig, type: 'sandbox' | 'contain
 		'io.kubernetes.cri.sandbox-namespace': metadata?.namespace ?? '',
 		'io.kubernetes.cri.sandbox-uid': metadata?.uid ?? '',
 		'io.kubernetes.cri.sandbox-log-directory': logDirectory ?? '',
+	};
+}
+
+/** What all containers of the pod may use, as containerd tells it; a virtual machine is made for that. */
+function sums(resources: cri.ILinuxContainerResources | null | undefined): Record<string, string> {
+	return {
+		'io.kubernetes.cri.sandbox-cpu-period': `${resources?.cpuPeriod ?? 0}`,
+		'io.kubernetes.cri.sandbox-cpu-quota': `${resources?.cpuQuota ?? 0}`,
+		'io.kubernetes.cri.sandbox-cpu-shares': `${resources?.cpuShares ?? 0}`,
+		'io.kubernetes.cri.sandbox-memory': `${resources?.memoryLimitInBytes ?? 0}`,
 	};
 }
 
