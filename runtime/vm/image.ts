@@ -34,6 +34,7 @@ const MODULES = [
 	'net/core/failover',
 	'drivers/net/net_failover',
 	'drivers/net/virtio_net',
+	'drivers/virtio/virtio_balloon',
 ];
 
 /** Those that a template's machine has beside them: a clone's share is on its PCI bus. */

@@ -11,7 +11,9 @@ export type Accelerator = 'kvm' | 'tcg';
 export const QEMU_FDS = { qmp: 3, agent: 4, share: 5, memory: 6, state: 7, taps: 8 } as const;
 
 /** Places for virtio devices, of the 24 that the machine has: a clone's devices have to be where its template's kernel looks for them. */
-const SLOTS = { agent: 23, share: 22, firstTap: 18 } as const;
+const SLOTS = { agent: 23, share: 22, balloon: 17, firstTap: 18 } as const;
+/** Translated code that an emulated machine keeps: without a bound that grows to an eighth of the host's memory. */
+const TRANSLATED_MIB = 64;
 /** The port of a template's and a clone's PCI Express bus. */
 const SHARE_PORT = 'share-port';
 /** The places that a template's kernel is told of beside those that have a device while it boots. */
@@ -59,8 +61,9 @@ export function qemuCommand(options: MachineOptions): string[] {
 		QEMU,
 		...[
 			'-M',
-			`microvm,accel=${accelerator},memory-backend=mem,pit=${isTcg ? 'off' : 'on'},pic=${isTcg ? 'off' : 'on'},isa-serial=${options.console === null ? 'off' : 'on'},pcie=${start === 'boot' ? 'off' : 'on'}`,
+			`microvm,memory-backend=mem,pit=${isTcg ? 'off' : 'on'},pic=${isTcg ? 'off' : 'on'},isa-serial=${options.console === null ? 'off' : 'on'},pcie=${start === 'boot' ? 'off' : 'on'}`,
 		],
+		...['-accel', isTcg ? `tcg,tb-size=${TRANSLATED_MIB}` : accelerator],
 		...['-cpu', isTcg ? 'max' : 'host'],
 		...['-m', `${memoryMib}`, '-smp', `${cpus}`],
 		...[
@@ -78,6 +81,8 @@ export function qemuCommand(options: MachineOptions): string[] {
 		...['-chardev', `socket,id=qmp,fd=${QEMU_FDS.qmp}`, '-mon', 'chardev=qmp,mode=control'],
 		...['-device', `virtio-serial-device,max_ports=2,${place(SLOTS.agent)}`, '-chardev', `socket,id=agent,fd=${QEMU_FDS.agent}`],
 		...['-device', 'virtserialport,chardev=agent,name=isopod.agent'],
+		// Memory that the guest has no use for any more goes back to the host.
+		...['-device', `virtio-balloon-device,free-page-reporting=on,${place(SLOTS.balloon)}`],
 		...(hasShare ? ['-chardev', `socket,id=share,fd=${QEMU_FDS.share}`] : []),
 		...(start === 'boot'
 			? ['-device', `vhost-user-fs-device,chardev=share,tag=share,queue-size=1024,${place(SLOTS.share)}`]

@@ -85,7 +85,7 @@ t.test('the parts of a machine have nothing of the host', (t) => {
 
 /** What a guest finds of QEMU's devices: each is one that a hostile guest may talk to. */
 const SURFACE = {
-	virtio: { 3: 'console', 26: 'file system' },
+	virtio: { 3: 'console', 5: 'balloon', 26: 'file system' },
 	// The host bridge of QEMU's generic PCI Express, its root port, and the share.
 	pci: ['0x1b36:0x0008', '0x1b36:0x000c', '0x1af4:0x105a'],
 } as const;
