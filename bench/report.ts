@@ -11,7 +11,7 @@ export interface Row {
 /** The table for a reader, with each budget and whether it is met. */
 export function report(rows: readonly Row[]): string {
 	const notify = rows.find(({ workload }) => workload.name === 'notify')?.medians.host;
-	const lines = [['', 'host', 'gVisor', 'Isopod', '× host', '× gVisor', 'budget', '']];
+	const lines = [['', 'host', 'gVisor', 'Isopod', '× host', '× gVisor', 'budget', '', 'VM', 'VM, cold']];
 	const notes: string[] = [];
 	for (const { workload, medians, failures } of rows) {
 		const cell = (side: SideName): string => (failures[side] === undefined ? amount(medians[side], workload) : 'failed');
@@ -28,6 +28,8 @@ export function report(rows: readonly Row[]): string {
 			ratio(isopod, gvisor),
 			workload.budget ? `≤ ${workload.budget.factor} × ${workload.budget.of}` : '',
 			verdict(workload, isopod, allowed),
+			cell('clone'),
+			cell('boot'),
 		]);
 	}
 	const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? [];

@@ -2,9 +2,10 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { QEMU } from '../runtime/vm/qemu.js';
 
-/** What a benchmark runs on. */
-export type SideName = 'host' | 'gvisor' | 'isopod';
+/** What a benchmark runs on; `clone` and `boot` are virtual machines, from a template and by their own boot. */
+export type SideName = 'host' | 'gvisor' | 'isopod' | 'clone' | 'boot';
 
 /** A run that took longer than this has failed. */
 const TIMEOUT_MS = 20_000;
@@ -35,11 +36,26 @@ export function makeSides(rootfs: string, scratch: string, packageRoot: string):
 	const runsc = ['/usr/bin/runsc', '/usr/local/bin/runsc'].find((path) => existsSync(path));
 	const sides = [host, containerSide('isopod', isopod, ['--root', join(scratch, 'isopod')], rootfs, scratch)];
 	const flags = ['--root', join(scratch, 'runsc'), '--network=none', '--platform=ptrace', '--ignore-cgroups'];
+	if (existsSync(QEMU))
+		for (const [name, template] of [
+			['clone', 'true'],
+			['boot', 'false'],
+		] as const) {
+			const machine = ['--root', join(scratch, name), '--handler', 'isopod-vm'];
+			sides.push(containerSide(name, isopod, machine, rootfs, scratch, { ...process.env, ISOPOD_VM_TEMPLATE: template }));
+		}
 	if (runsc !== undefined) sides.push(containerSide('gvisor', runsc, flags, rootfs, scratch));
 	return sides;
 }
 
-function containerSide(name: SideName, command: string, flags: readonly string[], rootfs: string, scratch: string): Side {
+function containerSide(
+	name: SideName,
+	command: string,
+	flags: readonly string[],
+	rootfs: string,
+	scratch: string,
+	env = process.env,
+): Side {
 	const bundle = join(scratch, `bundle-${name}`);
 	mkdirSync(bundle, { recursive: true });
 	let count = 0;
@@ -54,13 +70,13 @@ function containerSide(name: SideName, command: string, flags: readonly string[]
 		name,
 		run: (args) => {
 			const id = prepare(args);
-			const result = timed(command, [...flags, 'run', '--bundle', bundle, id]);
+			const result = timed(command, [...flags, 'run', '--bundle', bundle, id], env);
 			if ('failure' in result) remove(id);
 			return result;
 		},
 		memory: async () => {
 			const id = prepare(['idle', '1']);
-			const child = spawn(command, [...flags, 'run', '--bundle', bundle, id], { stdio: ['ignore', 'pipe', 'ignore'] });
+			const child = spawn(command, [...flags, 'run', '--bundle', bundle, id], { stdio: ['ignore', 'pipe', 'ignore'], env });
 			try {
 				const isUp = await new Promise<boolean>((resolve) => {
 					child.stdout.once('data', () => resolve(true));
@@ -75,9 +91,9 @@ function containerSide(name: SideName, command: string, flags: readonly string[]
 	};
 }
 
-function timed(command: string, args: readonly string[]): RunResult {
+function timed(command: string, args: readonly string[], env = process.env): RunResult {
 	const start = performance.now();
-	const ended = spawnSync(command, args, { encoding: 'utf8', timeout: TIMEOUT_MS, killSignal: 'SIGKILL' });
+	const ended = spawnSync(command, args, { encoding: 'utf8', timeout: TIMEOUT_MS, killSignal: 'SIGKILL', env });
 	const ms = performance.now() - start;
 	if (ended.error === undefined && ended.status === 0) return { text: ended.stdout.trim(), ms };
 	const reason = ended.stderr?.trim().split('\n').at(-1) ?? '';
