@@ -16,9 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
 #include "files.h"
 #include "network.h"
@@ -42,19 +44,25 @@ void MountAt(const char* type, const char* target, unsigned long flags, const ch
   if (mount(type, target, type, flags, data) != 0) Complain(target);
 }
 
-// Looks anew into the places for devices that had none when their driver came: a clone of a template has devices that
-// the template was saved without.
-void ProbeDevices() {
+// Looks anew into the places for devices that had none when their driver came, until `count` are found: a clone of a
+// template has devices that the template was saved without.
+void ProbeDevices(size_t count) {
   const std::string driver = "/sys/bus/platform/drivers/virtio-mmio";
+  std::vector<std::string> places;
   DIR* folder = opendir("/sys/bus/platform/devices");
   while (const dirent* entry = folder == nullptr ? nullptr : readdir(folder)) {
     const std::string name = entry->d_name;
-    if (name.compare(0, kMmioId.size(), kMmioId) != 0) continue;
-    if (access((driver + "/" + name).c_str(), F_OK) == 0) continue;
-    // ENODEV: there is none now, either.
-    WriteFile(driver + "/bind", name);
+    if (name.compare(0, kMmioId.size(), kMmioId) == 0 && access((driver + "/" + name).c_str(), F_OK) != 0)
+      places.push_back(name);
   }
   if (folder != nullptr) closedir(folder);
+  // The last place has the first device. Looking takes an emulated machine some milliseconds.
+  std::sort(places.rbegin(), places.rend());
+  for (const std::string& name : places) {
+    if (count == 0) return;
+    // ENODEV: there is none now, either.
+    if (WriteFile(driver + "/bind", name) == 0) count--;
+  }
 }
 
 void LoadModules() {
@@ -130,7 +138,7 @@ std::string ConfigureMachine(const Configure& configure) {
   const std::string text = configure.machine_id + "\n";
   if (write(id.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
     return std::string("write the machine id: ") + strerror(errno);
-  ProbeDevices();
+  ProbeDevices(configure.interfaces.size());
   return ConfigureNetwork(configure);
 }
 
