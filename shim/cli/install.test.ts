@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
 import t from 'tap';
-import { withoutRuntimes, withRuntimes } from './install.js';
+import { PASSED_ON, withoutRuntimes, withRuntimes } from './install.js';
 import { PROGRAM } from './testing.js';
 
 t.test('runtimes are merged into what is there, and taken out again', async (t) => {
@@ -21,8 +21,8 @@ t.test('runtimes are merged into what is there, and taken out again', async (t) 
 					containerd: {
 						runtimes: {
 							runc: { runtime_type: 'io.containerd.runc.v2' },
-							isopod: { runtime_type: 'io.containerd.isopod.v1' },
-							'isopod-vm': { runtime_type: 'io.containerd.isopod-vm.v1' },
+							isopod: { runtime_type: 'io.containerd.isopod.v1', ...PASSED_ON },
+							'isopod-vm': { runtime_type: 'io.containerd.isopod-vm.v1', ...PASSED_ON },
 						},
 					},
 				},

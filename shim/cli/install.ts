@@ -2,10 +2,13 @@ import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, renameSyn
 import { dirname, join } from 'node:path';
 import { parse, stringify, type TomlTable } from 'smol-toml';
 import { packageRoot } from '../../runtime/sandbox/launch.js';
+import { OWN_ANNOTATIONS } from '../annotations.js';
 import { checkHost } from './check.js';
 
 /** The handlers, each with the runtime that containerd looks for as containerd-shim-NAME-v1. */
 const HANDLERS = ['isopod', 'isopod-vm'] as const;
+/** Without these the CRI plugin drops our annotations; the shim refuses those that the node's configuration doesn't allow. */
+export const PASSED_ON = { pod_annotations: [`${OWN_ANNOTATIONS}*`], container_annotations: [`${OWN_ANNOTATIONS}*`] } as const;
 /** One program: it looks at the name that it is called by. */
 const SHIM = 'containerd-shim-isopod-v1';
 
@@ -124,7 +127,9 @@ export function withRuntimes(config: TomlTable): TomlTable {
 	for (const handler of HANDLERS) {
 		const own = (table[handler] ?? {}) as TomlTable;
 		// What an operator has set beside it stays.
-		table[handler] = { ...own, runtime_type: `io.containerd.${handler}.v1` };
+		const withOurs = (key: keyof typeof PASSED_ON): string[] => [...new Set([...((own[key] ?? []) as string[]), ...PASSED_ON[key]])];
+		const passed = { pod_annotations: withOurs('pod_annotations'), container_annotations: withOurs('container_annotations') };
+		table[handler] = { ...own, runtime_type: `io.containerd.${handler}.v1`, ...passed };
 	}
 	return config;
 }

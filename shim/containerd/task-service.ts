@@ -9,6 +9,7 @@ import { GuestSandbox } from '../../runtime/sandbox/guest-sandbox.js';
 import { sandboxOf } from '../../runtime/sandbox/pod.js';
 import type { ContainerSpec, Exit, Handler } from '../../runtime/sandbox/sandbox.js';
 import { metrics } from './metrics.js';
+import { admit, operatorConfig } from './operator.js';
 import { ProcessIo, type StdioPaths } from './process-io.js';
 import { type Publisher, timestampOf } from './publisher.js';
 import { Task, TaskProcess } from './task.js';
@@ -123,12 +124,15 @@ export class TaskService {
 	}
 
 	private async create(request: Create): Promise<number> {
-		const { id, bundle, rootfs, terminal, stdin, stdout, stderr, checkpoint } = request;
+		const { id, bundle, rootfs, terminal, stdin, stdout, stderr, checkpoint, options } = request;
 		if (this.tasks.has(id)) throw new RpcError(Code.AlreadyExists, `container ${id}: already exists`);
 		if (checkpoint !== '') throw new RpcError(Code.Unimplemented, 'restoring a checkpoint is not there');
 		const file = join(bundle, 'config.json');
-		const text = readFileSync(file, 'utf8');
-		const config = asArgument(() => parseConfig(readJson(Buffer.from(text), file)));
+		const written = readFileSync(file, 'utf8');
+		const given = readJson(Buffer.from(written), file);
+		const admitted = admit(given, operatorConfig(options));
+		const text = admitted === given ? written : JSON.stringify(admitted);
+		const config = asArgument(() => parseConfig(admitted));
 		const paths = { stdin, stdout, stderr, terminal };
 		const io = await this.openIo(id, paths);
 		const spec: ContainerSpec = {

@@ -7,6 +7,9 @@ export interface PodChanges {
 	readonly handler?: string;
 	/** CRI's NamespaceMode of the PID namespace: 0 for the pod's, 1 for each container's. */
 	readonly pids?: number;
+	readonly annotations?: Readonly<Record<string, string>>;
+	/** Of its security context. */
+	readonly security?: object;
 }
 
 /** A pod by containerd's CRI plugin. */
@@ -18,7 +21,10 @@ export class Pod {
 		private readonly pids: number,
 	) {}
 
-	static async run(containerd: Containerd, { handler = 'isopod', pids = 1 }: PodChanges = {}): Promise<Pod> {
+	static async run(
+		containerd: Containerd,
+		{ handler = 'isopod', pids = 1, annotations = {}, security = {} }: PodChanges = {},
+	): Promise<Pod> {
 		const { cri } = containerd;
 		const logs = logsOf(containerd);
 		mkdirSync(logs, { recursive: true });
@@ -27,7 +33,8 @@ export class Pod {
 			metadata: { name, uid: `${name}-${process.pid}`, namespace: 'default', attempt: 0 },
 			hostname: name,
 			logDirectory: logs,
-			linux: { securityContext: { namespaceOptions: { network: 0, pid: pids, ipc: 0 } } },
+			annotations,
+			linux: { securityContext: { namespaceOptions: { network: 0, pid: pids, ipc: 0 }, ...security } },
 		};
 		const { podSandboxId } = await cri.call('RunPodSandbox', { config, runtimeHandler: handler });
 		return new Pod(cri, podSandboxId, config, pids);

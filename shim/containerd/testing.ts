@@ -22,6 +22,8 @@ export interface Ended {
 export class Containerd {
 	readonly folder = mkdtempSync(join(tmpdir(), 'isopod-containerd-'));
 	readonly socket = join(this.folder, 'c.sock');
+	/** Isopod's configuration for pods of the handler `configured`; a test writes it. */
+	readonly operatorFile = join(this.folder, 'operator.toml');
 	private readonly bridge = `iso${process.pid}`;
 	private child: ChildProcess | null = null;
 	private client: CriClient | null = null;
@@ -51,10 +53,19 @@ state = "${this.folder}/state"
     conf_dir = "${this.folder}/net.d"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.isopod]
-    runtime_type = "${RUNTIME}"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.isopod-vm]
     runtime_type = "io.containerd.isopod-vm.v1"
+${this.annotated('isopod')}    runtime_type = "${RUNTIME}"
+${this.annotated('configured')}    runtime_type = "${RUNTIME}"
+    options.ConfigPath = "${this.operatorFile}"
+`;
+	}
+
+	/** The CRI plugin's table of a runtime that gets our annotations. */
+	private annotated(runtime: string, plugin = 'io.containerd.grpc.v1.cri'): string {
+		return `  [plugins."${plugin}".containerd.runtimes.${runtime}]
+    pod_annotations = ["dev.isopod.*"]
+    container_annotations = ["dev.isopod.*"]
 `;
 	}
 

@@ -25,9 +25,9 @@ export class RpcError extends Error {
 		this.name = 'RpcError';
 	}
 
-	/** One of anything that was thrown. */
-	static from(error: unknown): RpcError {
+	/** One of anything that was thrown; `code` is for what isn't one yet. */
+	static from(error: unknown, code = Code.Unknown): RpcError {
 		if (error instanceof RpcError) return error;
-		return new RpcError(Code.Unknown, error instanceof Error ? error.message : String(error), { cause: error });
+		return new RpcError(code, error instanceof Error ? error.message : String(error), { cause: error });
 	}
 }

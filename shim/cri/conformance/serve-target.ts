@@ -13,7 +13,7 @@ export async function serveTarget(handler: string, lacks: Target['lacks']): Prom
 
 /** No sandbox has it. */
 export const OF_SANDBOXES: Target['lacks'] = {
-	'a privileged container': 'it would have to have the host; refused by name',
+	'a privileged container': 'refused by name, unless the node allows it',
 	"the host's network namespace": 'it would leave the sandbox; refused by name',
 	'a user namespace maps ids to others of the host':
 		'every sandbox has host ids of its own, whatever the pod asks for; inside there are all ids, as on a machine',

@@ -5,7 +5,6 @@ import type { runtime } from '../../../proto/generated/cri.js';
 import { CAP_NAMES } from '../../../runtime/oci/names.js';
 import type { ImageConfig } from '../../image/manifest.js';
 import { cri } from '../methods.js';
-import { OWN_ANNOTATIONS } from '../server/config.js';
 import { CriError, invalid } from '../server/cri-error.js';
 import { seccompOf } from './seccomp-profile.js';
 import type { User } from './users.js';
@@ -89,8 +88,9 @@ export function containerSpec(
 ): object {
 	const security = config.linux?.securityContext;
 	const isReadOnly = security?.readonlyRootfs ?? false;
-	const capabilities = capabilitiesOf(security?.capabilities ?? {});
-	const seccomp = seccompOf(security, capabilities.bounding);
+	const isPrivileged = security?.privileged ?? false;
+	const capabilities = capabilitiesOf(isPrivileged ? { addCapabilities: ['ALL'] } : (security?.capabilities ?? {}));
+	const seccomp = isPrivileged ? null : seccompOf(security, capabilities.bounding);
 	return {
 		ociVersion: '1.2.0',
 		process: {
@@ -104,7 +104,7 @@ export function containerSpec(
 			oomScoreAdj: allowedOomScore(config.linux?.resources?.oomScoreAdj ?? 0),
 		},
 		root: { path: rootfs, readonly: isReadOnly },
-		mounts: mountsOf(config, pod, isReadOnly),
+		mounts: mountsOf(config, pod, isReadOnly, isPrivileged),
 		annotations: {
 			...config.annotations,
 			...marks(pod.config, 'container', pod.id),
@@ -114,8 +114,8 @@ export function containerSpec(
 			cgroupsPath: groupOf(pod.config, id),
 			namespaces: namespacesOf(security?.namespaceOptions ?? {}, pod, targetPid),
 			resources: ociResources(config.linux?.resources ?? {}),
-			maskedPaths: security?.maskedPaths ?? [],
-			readonlyPaths: security?.readonlyPaths ?? [],
+			maskedPaths: isPrivileged ? [] : (security?.maskedPaths ?? []),
+			readonlyPaths: isPrivileged ? [] : (security?.readonlyPaths ?? []),
 			...(seccomp !== null && { seccomp }),
 		},
 	};
@@ -133,7 +133,7 @@ function quote(text: string | null | undefined): string {
 }
 
 /** Refuses what a sandbox doesn't give: the host's namespaces, its devices, its security modules. Throws CriError. */
-export function checkPod(config: PodConfig): void {
+export function checkPod(config: PodConfig, allowPrivileged: boolean): void {
 	const security = config.linux?.securityContext;
 	const { name, uid, namespace } = config.metadata ?? {};
 	if (!name || !uid) throw invalid('the pod has no name or uid in its metadata');
@@ -146,24 +146,16 @@ export function checkPod(config: PodConfig): void {
 	for (const word of [...(servers ?? []), ...(searches ?? []), ...(options ?? [])])
 		if (!WORD.test(word)) throw invalid(`${quote(word)} is no word of a resolv.conf`);
 	checkNamespaces(security?.namespaceOptions ?? {});
-	if (security?.privileged === true) throw invalid(PRIVILEGED);
+	if (security?.privileged === true && !allowPrivileged) throw invalid(PRIVILEGED);
 }
 
-/** Our annotations choose what an operator may not want to leave to whoever writes pods. Throws CriError. */
-export function checkAnnotations(annotations: Readonly<Record<string, string>>, allowed: readonly string[]): void {
-	for (const name of Object.keys(annotations)) {
-		if (!name.startsWith(OWN_ANNOTATIONS)) continue;
-		if (!allowed.some((one) => one === name || (one.endsWith('.*') && name.startsWith(one.slice(0, -1)))))
-			throw invalid(`the annotation ${name} is not allowed on this node (runtime.allowed_annotations)`);
-	}
-}
-
-export function checkContainer(config: ContainerConfig): void {
+/** `allowPrivileged` is runtime.allow_privileged of the configuration. Throws CriError. */
+export function checkContainer(config: ContainerConfig, allowPrivileged: boolean): void {
 	const security = config.linux?.securityContext;
 	if (!config.metadata?.name) throw invalid('the container has no name in its metadata');
 	if (!config.image?.image) throw invalid(`the container ${config.metadata.name} has no image`);
 	checkNamespaces(security?.namespaceOptions ?? {});
-	if (security?.privileged === true) throw invalid(PRIVILEGED);
+	if (security?.privileged === true && !allowPrivileged) throw invalid(PRIVILEGED);
 	if (security?.runAsGroup != null && security.runAsUser == null && !security.runAsUsername)
 		throw invalid('runAsGroup is given without runAsUser or runAsUsername');
 	for (const { hostPath } of config.devices ?? []) throw invalid(`the host's device ${hostPath} is not given to a sandboxed container`);
@@ -175,7 +167,7 @@ export function checkContainer(config: ContainerConfig): void {
 		);
 }
 
-const PRIVILEGED = 'a privileged container is not given: it would have to have the host';
+const PRIVILEGED = 'a privileged container is not allowed on this node (runtime.allow_privileged)';
 
 function checkNamespaces({ network, pid, ipc, usernsOptions }: NamespaceOption): void {
 	const { NODE } = cri.NamespaceMode;
@@ -262,7 +254,7 @@ function capabilitiesOf({
 	return { bounding: result, effective: result, permitted: result, inheritable: isAmbient ? ambient : [], ambient };
 }
 
-function mountsOf(config: ContainerConfig, { files }: PodPlace, isReadOnly: boolean): object[] {
+function mountsOf(config: ContainerConfig, { files }: PodPlace, isReadOnly: boolean, isPrivileged: boolean): object[] {
 	const own = (config.mounts ?? []).map(mountOf);
 	const taken = new Set(own.map(({ destination }) => destination));
 	const access = isReadOnly ? 'ro' : 'rw';
@@ -275,7 +267,10 @@ function mountsOf(config: ContainerConfig, { files }: PodPlace, isReadOnly: bool
 		})),
 		{ destination: '/dev/shm', type: 'bind', source: join(files, 'shm'), options: ['rbind', 'rprivate', 'nosuid', 'nodev', 'noexec'] },
 	];
-	const mounts = [...MOUNTS, ...shared].filter(({ destination }) => !taken.has(destination));
+	const standard = isPrivileged
+		? MOUNTS.map((mount) => ({ ...mount, options: mount.options.filter((option) => option !== 'ro') }))
+		: MOUNTS;
+	const mounts = [...standard, ...shared].filter(({ destination }) => !taken.has(destination));
 	// What is mounted on a folder comes before what is mounted below it.
 	own.sort((a, b) => a.destination.split('/').length - b.destination.split('/').length);
 	return [...mounts, ...own];

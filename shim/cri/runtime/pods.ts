@@ -12,6 +12,7 @@ import { StateStore } from '../../../runtime/oci/state.js';
 import { findHandler } from '../../../runtime/sandbox/handlers.js';
 import { packageRoot } from '../../../runtime/sandbox/launch.js';
 import type { ContainerSpec, Exit } from '../../../runtime/sandbox/sandbox.js';
+import { checkAnnotations } from '../../annotations.js';
 import type { Image, ImageStore } from '../../image/image-store.js';
 import type { Cni, PortMapping, RuntimeCapabilities } from '../cni/network.js';
 import type { NetworkConfigs } from '../cni/network-config.js';
@@ -21,7 +22,7 @@ import { CriError, invalid, notFound } from '../server/cri-error.js';
 import { Container } from './container.js';
 import { ContainerEvents } from './container-events.js';
 import { ContainerIo, type ContainerIoOptions } from './container-io.js';
-import { checkAnnotations, checkContainer, checkPod, containerSpec, ociResources, type PodPlace, podSpec, sharesPids } from './oci-spec.js';
+import { checkContainer, checkPod, containerSpec, ociResources, type PodPlace, podSpec, sharesPids } from './oci-spec.js';
 import { Pod } from './pod.js';
 import { makePodFiles } from './pod-files.js';
 import { type ContainerRecord, type PodRecord, Records } from './records.js';
@@ -41,6 +42,7 @@ export interface PodsOptions {
 	/** The handler of pods that name none. */
 	readonly defaultHandler: string;
 	readonly allowedAnnotations: readonly string[];
+	readonly allowPrivileged: boolean;
 	/** Seccomp profiles that pods may name lie below it. */
 	readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
 }
@@ -127,9 +129,9 @@ export class Pods {
 
 	/** Makes a pod and starts it; its id. Leaves nothing when it fails. */
 	async runPod(config: PodConfig, handlerName: string): Promise<string> {
-		checkPod(config);
+		checkPod(config, this.options.allowPrivileged);
 		const handler = asInvalid(() => findHandler(handlerName || this.options.defaultHandler));
-		checkAnnotations(config.annotations, this.options.allowedAnnotations);
+		asInvalid(() => checkAnnotations(Object.keys(config.annotations), this.options.allowedAnnotations));
 		const release = this.reserve('pod sandbox', podName(config));
 		const pod = new Pod({
 			id: randomBytes(32).toString('hex'),
@@ -296,7 +298,9 @@ export class Pods {
 	/** Makes a container of a pod; its id. Leaves nothing when it fails. */
 	createContainer(pod: Pod, config: ContainerConfig): Promise<string> {
 		return pod.alone(async () => {
-			checkContainer(config);
+			checkContainer(config, this.options.allowPrivileged);
+			if (config.linux?.securityContext?.privileged === true && pod.config.linux?.securityContext?.privileged !== true)
+				throw invalid(`the pod sandbox ${pod.id} is not privileged, so that no container of it can be`);
 			const { sandbox } = pod;
 			if (!pod.isReady || sandbox === null) throw new CriError(status.FAILED_PRECONDITION, `the pod sandbox ${pod.id} is not running`);
 			const image = await this.imageOf(config);

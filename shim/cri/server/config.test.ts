@@ -24,6 +24,7 @@ state = "/b"
 log_level = "warn"
 runtime.handlers = ["isopod-vm"]
 runtime.allowed_annotations = ["dev.isopod.bounds.*"]
+runtime.allow_privileged = true
 [network]
 config_folder = "/c"
 plugin_folders = ["/d"]
@@ -42,7 +43,7 @@ ca_file = "${folder}/ca.pem"
 	);
 	t.same(loadConfig(file), {
 		...{ listen: '/run/a.sock', root: '/a', state: '/b', logLevel: 'warn', handlers: ['isopod-vm'], defaultHandler: 'isopod-vm' },
-		allowedAnnotations: ['dev.isopod.bounds.*'],
+		...{ allowedAnnotations: ['dev.isopod.bounds.*'], allowPrivileged: true },
 		network: { configFolder: '/c', pluginFolders: ['/d'] },
 		streaming: { host: '::1', port: 1234, tls: null },
 		metrics: { path: '/run/m.sock' },

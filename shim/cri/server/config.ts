@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import { HostError } from '../../../runtime/host-error.js';
 import { ConfigError, Section } from '../../../runtime/oci/section.js';
+import { OWN_ANNOTATIONS } from '../../annotations.js';
 import type { Credentials } from '../../image/registry-auth.js';
 import type { RegistrySettings } from '../../image/registry-client.js';
 
@@ -21,6 +22,8 @@ export interface ServerConfig {
 	readonly defaultHandler: string;
 	/** Annotations of ours (`dev.isopod.…`) that pods may have; one that ends in `.*` stands for all that begin so. */
 	readonly allowedAnnotations: readonly string[];
+	/** May a privileged container run? It has all rights in its sandbox, and none of the host's devices. */
+	readonly allowPrivileged: boolean;
 	readonly network: { readonly configFolder: string; readonly pluginFolders: readonly string[] };
 	readonly streaming: {
 		readonly host: string;
@@ -44,13 +47,13 @@ export type MetricsAddress = { readonly path: string } | { readonly host: string
 
 export const DEFAULT_FILE = '/etc/isopod/config.toml';
 const HANDLERS = ['isopod', 'isopod-vm'];
-export const OWN_ANNOTATIONS = 'dev.isopod.';
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'];
 const MAX_PORT = 65535;
 const MAX_PARALLEL_LAYERS = 64;
 
 /** A file that says what is so without one. */
-export const DEFAULT_TEXT = `# isopod serve: /etc/isopod/config.toml. Every value here is the default; a command-line option wins over it.
+export const DEFAULT_TEXT = `# /etc/isopod/config.toml: for isopod serve, whose command-line options win over it; containerd's shims read what [runtime]
+# allows. Every value here is the default.
 
 # Where kubelet and crictl connect.
 listen = "unix:///run/isopod/isopod.sock"
@@ -67,6 +70,8 @@ handlers = ["isopod", "isopod-vm"]
 default_handler = "isopod"
 # Which of our annotations pods may choose by, such as "dev.isopod.vm.template" or "dev.isopod.bounds.*".
 allowed_annotations = []
+# A privileged container has all capabilities inside its sandbox and nothing of the host's; without this it is refused.
+allow_privileged = false
 
 [network]
 # CNI's configuration (the first file in order of names counts) and its plugins.
@@ -151,7 +156,7 @@ function readAll(top: Section): ServerConfig {
 	return config;
 }
 
-function readRuntime(section: Section): Pick<ServerConfig, 'handlers' | 'defaultHandler' | 'allowedAnnotations'> {
+function readRuntime(section: Section): Pick<ServerConfig, 'handlers' | 'defaultHandler' | 'allowedAnnotations' | 'allowPrivileged'> {
 	const handlers = section.has('handlers') ? section.list('handlers') : HANDLERS;
 	if (handlers.length === 0) throw new ConfigError(section.name('handlers'), 'want one at least');
 	for (const name of handlers)
@@ -162,8 +167,9 @@ function readRuntime(section: Section): Pick<ServerConfig, 'handlers' | 'default
 	for (const name of allowedAnnotations)
 		if (!name.startsWith(OWN_ANNOTATIONS))
 			throw new ConfigError(section.name('allowed_annotations'), `${JSON.stringify(name)} does not begin with ${OWN_ANNOTATIONS}`);
+	const allowPrivileged = section.boolean('allow_privileged', false);
 	section.end();
-	return { handlers, defaultHandler, allowedAnnotations };
+	return { handlers, defaultHandler, allowedAnnotations, allowPrivileged };
 }
 
 function readStreaming(section: Section): ServerConfig['streaming'] {

@@ -55,9 +55,9 @@ export class CriRuntime {
 			),
 			namespaces: new NetworkNamespaces(join(config.state, 'netns')),
 		};
-		const { root, state, defaultHandler, handlers, allowedAnnotations } = config;
+		const { root, state, defaultHandler, handlers, allowedAnnotations, allowPrivileged } = config;
 		const tell = (level: 'info' | 'warn' | 'error', message: string): void => log[level](message);
-		const pods = await Pods.open({ root, state, defaultHandler, allowedAnnotations, log: tell }, images, network);
+		const pods = await Pods.open({ root, state, defaultHandler, allowedAnnotations, allowPrivileged, log: tell }, images, network);
 		const streaming = new StreamingServer(streamingOptions(config.streaming));
 		await streaming.listen();
 		const metrics = new ServerMetrics(pods, network.configs);
