@@ -32,7 +32,7 @@ export interface CommandStreams {
  * code. Rejects with the server's message, and with ECONNRESET when the connection is lost before the end is told.
  */
 export async function runCommand(url: string, streams: CommandStreams): Promise<number> {
-	const { connection, served } = await dial(url, 'v4.channel.k8s.io', streams.signal);
+	const { connection } = await dial(url, 'v4.channel.k8s.io', streams.signal);
 	const open = (type: string): Promise<SpdyStream> =>
 		connection.openStream(new Map([['streamtype', type]])).catch((error: unknown) => {
 			connection.close();
@@ -55,7 +55,9 @@ export async function runCommand(url: string, streams: CommandStreams): Promise<
 	try {
 		const status = await textOf(error);
 		// A background process may keep the program's output open after its end.
-		await Promise.race([Promise.all(outputs), served, new Promise((resolve) => setTimeout(resolve, REST_MS).unref())]);
+		await Promise.race([Promise.all(outputs), new Promise((resolve) => setTimeout(resolve, REST_MS).unref())]);
+		// What has come whole is the reader's to take, however slow it is.
+		await Promise.all(outputs.filter((_, index) => [stdout, stderr][index]?.isWhole));
 		return exitCodeOf(status, error.isWhole);
 	} finally {
 		unwatch?.();

@@ -97,6 +97,7 @@ export class SpdyConnection {
 	/** Told of the server's answer to it: null, or what went wrong. */
 	private onAnswer: ((code: 'EPIPE' | 'ECONNREFUSED' | null) => void) | null = null;
 	private isClosed = false;
+	private isServing = false;
 
 	/** `onStream` gets each stream that the client opens; what it throws refuses the stream. Null makes this the client's end. */
 	constructor(
@@ -104,7 +105,10 @@ export class SpdyConnection {
 		private readonly onStream: ((stream: SpdyStream) => void) | null,
 	) {
 		socket.on('error', () => this.close());
-		socket.on('close', () => this.close());
+		// A server that has said all ends the connection: what a slow reader has not taken yet is still in `serve`, at whose end this closes.
+		socket.on('close', () => {
+			if (onStream !== null || !this.isServing) this.close();
+		});
 	}
 
 	/**
@@ -138,6 +142,7 @@ export class SpdyConnection {
 
 	/** Serves until the other side is gone. Resolves with what it did wrong, or null. */
 	async serve(head: Buffer): Promise<HostError | null> {
+		this.isServing = true;
 		try {
 			await this.readFrames(head);
 			return null;
@@ -230,7 +235,9 @@ export class SpdyConnection {
 		} else if (type === FrameType.RstStream) {
 			need(8);
 			const id = payload.readUInt32BE(0);
-			this.streams.get(id)?.receiveReset();
+			const stream = this.streams.get(id);
+			// Go's servers reset what they have ended, too: it is whole, and a slow reader is still at it.
+			if (stream !== undefined && !(this.onStream === null && stream.isWhole)) stream.receiveReset();
 			if (id === this.nextStreamId - 2) this.onAnswer?.('ECONNREFUSED');
 		} else if (type === FrameType.Ping) {
 			need(4);
