@@ -73,6 +73,8 @@ export class ProcessIo {
 			const fds = new Int32Array(2);
 			const error = native.pipe(fds);
 			if (error < 0) throw HostError.errno('Make a pipe', -error);
+			// A logger expects to wait for what it reads.
+			native.setNonBlocking(fds[0]!, false);
 			return fds;
 		});
 		const args = [...url.searchParams].flat().filter((text) => text !== '');
@@ -87,7 +89,7 @@ export class ProcessIo {
 		const ready = (logger.stdio as readonly unknown[])[5] as NodeJS.ReadableStream;
 		await new Promise<void>((resolve, reject) => {
 			logger.once('error', (error) => reject(HostError.from(`Run the logger ${url.pathname}`, error)));
-			logger.once('exit', (code) => reject(new Error(`the logger ${url.pathname} ended with ${code} before it was ready`)));
+			// As with containerd's own shims, one that ends has said so, too.
 			ready.once('data', resolve);
 			ready.once('end', resolve);
 		});
