@@ -1,4 +1,5 @@
 import type { Workload } from './budgets.js';
+import type { Steps } from './pod-start.js';
 import type { SideName } from './sides.js';
 
 /** What came out for one workload. A side is in `medians` (nanoseconds, or bytes), or in `failures` (why not), or wasn't asked. */
@@ -6,6 +7,8 @@ export interface Row {
 	readonly workload: Workload;
 	readonly medians: Partial<Record<SideName, number>>;
 	readonly failures: Partial<Record<SideName, string>>;
+	/** Where the time goes, for what is made of several: the steps of the sample in the middle. */
+	readonly steps?: Partial<Record<SideName, Steps>>;
 }
 
 /** The table for a reader, with each budget and whether it is met. */
@@ -13,9 +16,10 @@ export function report(rows: readonly Row[]): string {
 	const notify = rows.find(({ workload }) => workload.name === 'notify')?.medians.host;
 	const lines = [['', 'host', 'gVisor', 'Isopod', '× host', '× gVisor', 'budget', '', 'VM', 'VM, cold']];
 	const notes: string[] = [];
-	for (const { workload, medians, failures } of rows) {
+	for (const { workload, medians, failures, steps } of rows) {
 		const cell = (side: SideName): string => (failures[side] === undefined ? amount(medians[side], workload) : 'failed');
 		for (const [side, reason] of Object.entries(failures)) notes.push(`${workload.title}: ${side} failed: ${reason}`);
+		for (const [side, times] of Object.entries(steps ?? {})) notes.push(`${workload.title}: ${side}: ${listed(times)}`);
 		const { isopod, host, gvisor } = medians;
 		const of = { host, gvisor, notify };
 		const allowed = workload.budget && of[workload.budget.of];
@@ -40,6 +44,13 @@ export function report(rows: readonly Row[]): string {
 			.trimEnd(),
 	);
 	return `${[...text, '', ...notes].join('\n').trimEnd()}\n`;
+}
+
+/** Each step with its milliseconds. */
+function listed(steps: Steps): string {
+	return Object.entries(steps)
+		.map(([name, ms]) => `${name} ${ms.toFixed(0)} ms`)
+		.join(', ');
 }
 
 function verdict({ budget }: Workload, isopod: number | undefined, allowed: number | undefined): string {

@@ -42,6 +42,12 @@ export class Pod {
 
 	/** Makes and starts a container; its log is NAME.log. */
 	async start(name: string, command: readonly string[], changes: object = {}, linux: object = {}): Promise<string> {
+		const containerId = await this.create(name, command, changes, linux);
+		await this.cri.call('StartContainer', { containerId });
+		return containerId;
+	}
+
+	async create(name: string, command: readonly string[], changes: object = {}, linux: object = {}): Promise<string> {
 		const config = {
 			metadata: { name },
 			image: { image: IMAGE },
@@ -51,7 +57,6 @@ export class Pod {
 			linux: { securityContext: { namespaceOptions: { network: 0, pid: this.pids, ipc: 0 } }, ...linux },
 		};
 		const { containerId } = await this.cri.call('CreateContainer', { podSandboxId: this.id, config, sandboxConfig: this.config });
-		await this.cri.call('StartContainer', { containerId });
 		return containerId;
 	}
 

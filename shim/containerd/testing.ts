@@ -1,5 +1,16 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+	appendFileSync,
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	openSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	symlinkSync,
+	writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { CriClient } from '../cri/client.js';
@@ -67,6 +78,11 @@ ${this.annotated('configured')}    runtime_type = "${RUNTIME}"
     pod_annotations = ["dev.isopod.*"]
     container_annotations = ["dev.isopod.*"]
 `;
+	}
+
+	/** Adds to its configuration, before it is started. */
+	configure(toml: string): void {
+		appendFileSync(join(this.folder, 'config.toml'), toml);
 	}
 
 	private network(): string {
