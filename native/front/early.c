@@ -91,7 +91,7 @@ static void clean_up(const char* state, const char* folder, long slot) {
 }
 
 // Starts the launcher; whatever fails here leaves the work to the command line, which says what is wrong.
-void start_early(const char* state) {
+void start_early(const char* state, const char* netns) {
   char owner[32];
   char folder[PATH_MAX];
   char path[PATH_MAX + 32];
@@ -137,6 +137,10 @@ void start_early(const char* state) {
   }
   args[count++] = "--report-fd";
   args[count++] = fds[4];
+  if (netns != NULL) {
+    args[count++] = "--netns";
+    args[count++] = (char*)netns;
+  }
   for (char* line; (line = strtok(NULL, "\n")) != NULL;) {
     if (count > kMaxArgs - 10) {
       clean_up(state, folder, slot);
@@ -174,4 +178,5 @@ void start_early(const char* state) {
   static char early[PATH_MAX + 128];
   snprintf(early, sizeof early, "%d:%d:%d:%ld:%s", pid, report[0], life[1], slot, folder);
   setenv("ISOPOD_EARLY", early, 1);
+  setenv("ISOPOD_EARLY_NETNS", netns == NULL ? "" : netns, 1);
 }

@@ -22,7 +22,8 @@ bool read_list(void);
 // A unix socket that listens at `path`, for root alone; -1 when that failed.
 int listen_at(const char* path);
 // Starts a sandbox process below the folder `state` and names it in the environment, for the Node that this program
-// executes next. Whatever fails here leaves the work to that one, which says what is wrong.
-void start_early(const char* state);
+// executes next. `netns` is the path of the network namespace that it enters, NULL for one of its own. Whatever fails
+// here leaves the work to that one, which says what is wrong.
+void start_early(const char* state, const char* netns);
 
 #endif

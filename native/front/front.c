@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
   if (argc < 2 || strcmp(argv[1], "serve") != 0) unsetenv("NODE_EXTRA_CA_CERTS");
   bool has_list = read_list();
   const char* state;
-  if (has_list && geteuid() == 0 && is_starting(argc, argv, &state)) start_early(state);
+  if (has_list && geteuid() == 0 && is_starting(argc, argv, &state)) start_early(state, NULL);
   static char script[PATH_MAX + 32];
   snprintf(script, sizeof script, "%s/dist/isopod-start.cjs", package_root);
   char** args = calloc((size_t)argc + 2, sizeof *args);

@@ -36,6 +36,7 @@ static struct {
 } options = {.namespace = "", .id = "", .address = "", .bundle = "", .action = ""};
 
 static char state[PATH_MAX];
+static char netns[PATH_MAX];
 static char socket_path[sizeof(((struct sockaddr_un*)0)->sun_path)];
 
 __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char* format, ...) {
@@ -114,6 +115,19 @@ static bool annotation(const char* text, const char* name, char* value, size_t s
   return true;
 }
 
+// The path of the network namespace in config.json's text, as Go's JSON has it; "" where there is none, or it is not
+// understood: Node reads it, too, and doesn't take a sandbox process that was started in another one.
+static void find_netns(const char* text) {
+  static const char kBefore[] = "{\"type\":\"network\",\"path\":\"";
+  const char* at = strstr(text, kBefore);
+  if (at == NULL) return;
+  at += sizeof kBefore - 1;
+  size_t length = strcspn(at, "\"\\");
+  if (at[length] != '"' || length >= sizeof netns) return;
+  memcpy(netns, at, length);
+  netns[length] = '\0';
+}
+
 // The id that the containers which share a shim have in common: their pod's.
 static void find_group(char* group, size_t size) {
   snprintf(group, size, "%s", options.id);
@@ -130,6 +144,7 @@ static void find_group(char* group, size_t size) {
   text[length] = '\0';
   if (!annotation(text, "io.containerd.runc.v2.group", group, size))
     annotation(text, "io.kubernetes.cri.sandbox-id", group, size);
+  find_netns(text);
   free(text);
 }
 
@@ -197,7 +212,7 @@ __attribute__((noreturn)) static void serve(int listener, const char* bundle) {
   for (int fd = 0; fd < 3; fd++) dup2(null, fd);
   if (listener != kListenFd) dup2(listener, kListenFd);
   fcntl(kListenFd, F_SETFD, 0);
-  if (geteuid() == 0 && strcmp(handler, "isopod") == 0) start_early(state);
+  if (geteuid() == 0 && strcmp(handler, "isopod") == 0) start_early(state, netns[0] == '\0' ? NULL : netns);
   execute_node("serve", bundle);
 }
 

@@ -13,10 +13,13 @@ interface Early {
 	readonly idSlot: number;
 	/** Holds its control socket and its log; the slot's owner on disk until it is adopted. */
 	readonly folder: string;
+	/** The path of the network namespace that it is in; null for one of its own. */
+	readonly networkNamespace: string | null;
 }
 
 let early = parse(process.env['ISOPOD_EARLY']);
 delete process.env['ISOPOD_EARLY'];
+delete process.env['ISOPOD_EARLY_NETNS'];
 if (early !== null) process.once('exit', discardEarly);
 
 function parse(text: string | undefined): Early | null {
@@ -25,11 +28,16 @@ function parse(text: string | undefined): Early | null {
 	const [launcherPid, reportFd, lifeFd, idSlot] = match.slice(1, 5).map(Number) as [number, number, number, number];
 	native.setCloseOnExec(reportFd, true);
 	native.setCloseOnExec(lifeFd, true);
-	return { launcherPid, reportFd, lifeFd, idSlot, folder: match[5]! };
+	return { launcherPid, reportFd, lifeFd, idSlot, folder: match[5]!, networkNamespace: process.env['ISOPOD_EARLY_NETNS'] || null };
 }
 
-/** Takes the early sandbox process over, if there is one: its socket and its log move to their places. Its life line stays cut with this process. */
-export function adoptEarly(store: StateStore, id: string): (Launched & { readonly idSlot: number }) | null {
+/** Takes the early sandbox process over, if there is one in that network namespace: its socket and its log move to their places. Its life line stays cut with this process. */
+export function adoptEarly(
+	store: StateStore,
+	id: string,
+	networkNamespace: string | null,
+): (Launched & { readonly idSlot: number }) | null {
+	if (early !== null && early.networkNamespace !== networkNamespace) discardEarly();
 	if (early === null) return null;
 	const { idSlot, folder } = early;
 	const pid = awaitReport(early);

@@ -75,8 +75,8 @@ export class GuestSandbox implements Sandbox {
 		// Whose start is interrupted before it has a container ends by itself.
 		let letGo = (): void => {};
 		try {
-			const canBeEarly = handler === 'isopod' && config.linux.networkNamespace === null && log === undefined;
-			const early = canBeEarly ? adoptEarly(store, id) : null;
+			const canBeEarly = handler === 'isopod' && log === undefined;
+			const early = canBeEarly ? adoptEarly(store, id, config.linux.networkNamespace) : null;
 			if (early === null) {
 				record.idSlot = store.takeSlot(id);
 				store.save(record);
