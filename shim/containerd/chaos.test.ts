@@ -7,6 +7,7 @@ import { ended, exec, Pod, RUNNING } from './testing-pod.js';
 const ROUNDS = Number(process.env['CHAOS_ROUNDS'] ?? 8);
 const PODS_AT_ONCE = Number(process.env['PODS_AT_ONCE'] ?? 12);
 
+t.setTimeout(60_000 + ROUNDS * 5000);
 const containerd = new Containerd();
 await containerd.start();
 t.teardown(() => containerd.stop());

@@ -156,6 +156,11 @@ ${this.annotated('configured')}    runtime_type = "${RUNTIME}"
 		return this.client;
 	}
 
+	/** Its process. */
+	get pid(): number {
+		return this.child?.pid ?? 0;
+	}
+
 	get log(): string {
 		return readFileSync(join(this.folder, 'log'), 'utf8');
 	}
