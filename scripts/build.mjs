@@ -17,7 +17,7 @@ const nativePrograms = ['isopod-loader', 'isopod-launcher', 'isopod', 'container
 /** What is started often is one file each, so that a start loads one file, compiled already (scripts/starter.cjs). `flags`: of the Node that runs it. */
 const bundles = [
 	{ entry: 'shim/cli/main.ts', name: 'isopod', flags: [] },
-	{ entry: 'shim/containerd/main.ts', name: 'shim', flags: ['--no-warnings'] },
+	{ entry: 'shim/containerd/main.ts', name: 'shim', flags: ['--no-warnings', '--max-semi-space-size=1', '--initial-old-space-size=16'] },
 	{ entry: 'shim/cri/server/main.ts', name: 'serve', flags: [] },
 	{ entry: 'shim/image/unpack-main.ts', name: 'unpack', flags: ['--no-warnings', '--max-old-space-size=512'] },
 	{ entry: 'shim/cli/pods/main.ts', name: 'pods', flags: [] },

@@ -20,7 +20,7 @@
 
 #include "../front/early.h"
 
-enum { kListenFd = 3, kConfigBytes = 8 << 20, kNameBytes = 256 };
+enum { kListenFd = 3, kConfigBytes = 8 << 20, kNameBytes = 256, kMaxOomScore = 1000 };
 
 static const char kDefaultAddress[] = "/run/containerd/containerd.sock";
 static const char kSockets[] = "/run/containerd/s";
@@ -35,6 +35,7 @@ static struct {
   const char* action;
 } options = {.namespace = "", .id = "", .address = "", .bundle = "", .action = ""};
 
+static const char* log_level = "info";
 static char state[PATH_MAX];
 static char netns[PATH_MAX];
 static char socket_path[sizeof(((struct sockaddr_un*)0)->sun_path)];
@@ -68,7 +69,10 @@ static void parse(int argc, char** argv) {
       puts("containerd-shim-isopod: " ISOPOD_VERSION);
       exit(0);
     }
-    if (length == 5 && strncmp(text, "debug", length) == 0) continue;
+    if (length == 5 && strncmp(text, "debug", length) == 0) {
+      log_level = "debug";
+      continue;
+    }
     const char* value = text[length] == '=' ? text + length + 1 : i + 1 < argc ? argv[++i] : "";
     for (size_t flag = 0; flag < sizeof kFlags / sizeof kFlags[0]; flag++) {
       if (strlen(kFlags[flag].name) == length && strncmp(kFlags[flag].name, text, length) == 0)
@@ -184,6 +188,8 @@ __attribute__((noreturn)) static void execute_node(const char* action, const cha
   snprintf(script, sizeof script, "%s/dist/shim-start.cjs", package_root);
   char* args[] = {"node",
                   "--no-warnings",
+                  "--max-semi-space-size=1",
+                  "--initial-old-space-size=16",
                   script,
                   "--namespace",
                   (char*)options.namespace,
@@ -197,12 +203,28 @@ __attribute__((noreturn)) static void execute_node(const char* action, const cha
                   socket_path,
                   "--events",
                   events,
+                  "--level",
+                  (char*)log_level,
                   "--bundle",
                   (char*)bundle,
                   (char*)action,
                   NULL};
   execv(node_path, args);
   fail("run %s: %s", node_path, strerror(errno));
+}
+
+// As containerd's own shims: what has a shim dies after it when memory is short, but containerd dies last.
+static void raise_oom_score(void) {
+  static const char kFile[] = "/proc/self/oom_score_adj";
+  FILE* file = fopen(kFile, "r");
+  int score = 0;
+  bool is_read = file != NULL && fscanf(file, "%d", &score) == 1;
+  if (file != NULL) fclose(file);
+  if (!is_read || score >= kMaxOomScore) return;
+  file = fopen(kFile, "w");
+  if (file == NULL) return;
+  fprintf(file, "%d", score + 1);
+  fclose(file);
 }
 
 // The shim itself: it holds nothing of what containerd reads the answer from.
@@ -212,6 +234,7 @@ __attribute__((noreturn)) static void serve(int listener, const char* bundle) {
   for (int fd = 0; fd < 3; fd++) dup2(null, fd);
   if (listener != kListenFd) dup2(listener, kListenFd);
   fcntl(kListenFd, F_SETFD, 0);
+  raise_oom_score();
   if (geteuid() == 0 && strcmp(handler, "isopod") == 0) start_early(state, netns[0] == '\0' ? NULL : netns);
   execute_node("serve", bundle);
 }

@@ -10,6 +10,7 @@ import { unmountRootfs } from '../../runtime/sandbox/rootfs.js';
 import type { Handler } from '../../runtime/sandbox/sandbox.js';
 import { Publisher, timestampOf } from './publisher.js';
 import { TaskService } from './task-service.js';
+import { observed } from './ttrpc/observed.js';
 import { TtrpcServer } from './ttrpc/server.js';
 
 /** The listening socket that native/shim left at this number. */
@@ -29,13 +30,18 @@ interface Options {
 	/** containerd's ttrpc socket, for events. */
 	readonly events: string;
 	readonly bundle: string;
+	/** What is logged: info, or debug when containerd logs so. */
+	readonly level: string;
 }
 
 /** What native/shim starts: `serve` is the shim of one pod, `delete` clears up after one that died. */
 function main(): void {
 	const { values, positionals } = parseArgs({
 		options: Object.fromEntries(
-			['namespace', 'id', 'handler', 'state', 'socket', 'events', 'bundle'].map((name) => [name, { type: 'string', default: '' } as const]),
+			['namespace', 'id', 'handler', 'state', 'socket', 'events', 'bundle', 'level'].map((name) => [
+				name,
+				{ type: 'string', default: '' } as const,
+			]),
 		),
 		allowPositionals: true,
 	});
@@ -44,8 +50,8 @@ function main(): void {
 	else serve(options);
 }
 
-function serve({ namespace, handler, state, socket, events, bundle }: Options): void {
-	const log = openLog(join(bundle, 'log'), namespace);
+function serve({ namespace, handler, state, socket, events, bundle, level }: Options): void {
+	const log = openLog(join(bundle, 'log'), namespace, level);
 	// The bundle's folder is containerd's to remove.
 	process.chdir('/');
 	const publisher = new Publisher(events, namespace, (message) => log.warn(message));
@@ -57,7 +63,8 @@ function serve({ namespace, handler, state, socket, events, bundle }: Options): 
 		process.exit(0);
 	};
 	const tasks = new TaskService(new StateStore(state), handler, namespace, publisher, (level, message) => log[level](message), stop);
-	const server = new TtrpcServer({ 'containerd.task.v2.Task': tasks.service, 'containerd.task.v3.Task': tasks.service }, (error) =>
+	const service = log.isLevelEnabled('debug') ? observed(tasks.service, (message) => log.debug(message)) : tasks.service;
+	const server = new TtrpcServer({ 'containerd.task.v2.Task': service, 'containerd.task.v3.Task': service }, (error) =>
 		log.warn(`A client of the shim: ${error.message}`),
 	);
 	server.serve(listener);
@@ -70,7 +77,7 @@ function serve({ namespace, handler, state, socket, events, bundle }: Options): 
 }
 
 /** Lines for containerd's log: its FIFO beside the bundle's config. What it doesn't take is lost. */
-function openLog(path: string, namespace: string): pino.Logger {
+function openLog(path: string, namespace: string, level: string): pino.Logger {
 	let fd = -1;
 	try {
 		fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
@@ -84,7 +91,7 @@ function openLog(path: string, namespace: string): pino.Logger {
 			// It is full, or nobody reads it.
 		}
 	};
-	return pino({ name: 'containerd-shim-isopod', base: { namespace, pid: process.pid } }, { write });
+	return pino({ name: 'containerd-shim-isopod', level: level || 'info', base: { namespace, pid: process.pid } }, { write });
 }
 
 /** Removes all that is left of a container whose shim is gone, and answers with its end. */

@@ -5,7 +5,7 @@ import { DEFAULT_FILE, loadConfig, parseServerConfig, type ServerConfig } from '
 import { Code, RpcError } from './ttrpc/status.js';
 
 /** What of the node's configuration counts for containerd's pods; the rest of the file is for `isopod serve`. */
-export type OperatorConfig = Pick<ServerConfig, 'allowedAnnotations' | 'allowPrivileged'>;
+export type OperatorConfig = Pick<ServerConfig, 'allowedAnnotations' | 'allowPrivileged' | 'shimCgroup'>;
 
 /** The type of the options that containerd has for a runtime other than runc's. */
 const OPTIONS_TYPE = 'runtimeoptions.v1.Options';

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { containerd } from '../../proto/generated/task.js';
+import { Cgroup } from '../../runtime/oci/cgroup/cgroup.js';
 import { ConfigError, parseConfig, parseProcess } from '../../runtime/oci/config.js';
 import { parseResources } from '../../runtime/oci/resources.js';
 import { Section } from '../../runtime/oci/section.js';
@@ -31,6 +32,8 @@ export class TaskService {
 	private readonly tasks = new Map<string, Task>();
 	/** By the id of their first containers. */
 	private readonly sandboxes = new Map<string, GuestSandbox>();
+	/** The control group that this process was moved to; null for the one that it was started in. */
+	private cgroup: string | null = null;
 
 	constructor(
 		private readonly store: StateStore,
@@ -130,9 +133,11 @@ export class TaskService {
 		const file = join(bundle, 'config.json');
 		const written = readFileSync(file, 'utf8');
 		const given = readJson(Buffer.from(written), file);
-		const admitted = admit(given, operatorConfig(options));
+		const operator = operatorConfig(options);
+		const admitted = admit(given, operator);
 		const text = admitted === given ? written : JSON.stringify(admitted);
 		const config = asArgument(() => parseConfig(admitted));
+		this.enterCgroup(operator.shimCgroup);
 		const paths = { stdin, stdout, stderr, terminal };
 		const io = await this.openIo(id, paths);
 		const spec: ContainerSpec = {
@@ -156,6 +161,13 @@ export class TaskService {
 			io.close();
 			throw error instanceof ConfigError ? new RpcError(Code.InvalidArgument, error.message, { cause: error }) : error;
 		}
+	}
+
+	/** The shim's own. Sandbox processes are in groups beside their pods'. */
+	private enterCgroup(path: string | null): void {
+		if (path === null || path === this.cgroup) return;
+		Cgroup.at(path).enter(process.pid);
+		this.cgroup = path;
 	}
 
 	private async createIn(sandboxId: string, spec: ContainerSpec): Promise<GuestSandbox> {

@@ -52,6 +52,16 @@ export class Cgroup {
 		for (const setting of failed) this.write(setting, mounts, false);
 	}
 
+	/** Moves a process into the group itself, which is made without limits if it isn't there. Throws HostError. */
+	enter(pid: number): void {
+		for (const point of this.points()) {
+			const made = makeFolders(point, this.path);
+			if (point === this.hierarchies.mounts.get('cpuset') && this.version === 1) for (const folder of made) inheritCpus(folder);
+			const file = join(point, this.path, 'cgroup.procs');
+			attempt(`Move process ${pid} into ${file}`, () => writeFileSync(file, `${pid}`));
+		}
+	}
+
 	/** Moves a sandbox process, and what helps it, into the group beside. */
 	moveSandbox(pids: readonly number[]): void {
 		for (const point of this.points()) {

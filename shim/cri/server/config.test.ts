@@ -25,6 +25,8 @@ log_level = "warn"
 runtime.handlers = ["isopod-vm"]
 runtime.allowed_annotations = ["dev.isopod.bounds.*"]
 runtime.allow_privileged = true
+[shim]
+cgroup = "/shims"
 [network]
 config_folder = "/c"
 plugin_folders = ["/d"]
@@ -44,6 +46,7 @@ ca_file = "${folder}/ca.pem"
 	t.same(loadConfig(file), {
 		...{ listen: '/run/a.sock', root: '/a', state: '/b', logLevel: 'warn', handlers: ['isopod-vm'], defaultHandler: 'isopod-vm' },
 		...{ allowedAnnotations: ['dev.isopod.bounds.*'], allowPrivileged: true },
+		shimCgroup: '/shims',
 		network: { configFolder: '/c', pluginFolders: ['/d'] },
 		streaming: { host: '::1', port: 1234, tls: null },
 		metrics: { path: '/run/m.sock' },

@@ -24,6 +24,8 @@ export interface ServerConfig {
 	readonly allowedAnnotations: readonly string[];
 	/** May a privileged container run? It has all rights in its sandbox, and none of the host's devices. */
 	readonly allowPrivileged: boolean;
+	/** The control group that containerd's shims are in; null for the one that they are started in, containerd's. */
+	readonly shimCgroup: string | null;
 	readonly network: { readonly configFolder: string; readonly pluginFolders: readonly string[] };
 	readonly streaming: {
 		readonly host: string;
@@ -72,6 +74,10 @@ default_handler = "isopod"
 allowed_annotations = []
 # A privileged container has all capabilities inside its sandbox and nothing of the host's; without this it is refused.
 allow_privileged = false
+
+[shim]
+# The control group that containerd's shims are in, made if it isn't there: containerd's own without it. (Not for isopod serve.)
+# cgroup = "/isopod-shims"
 
 [network]
 # CNI's configuration (the first file in order of names counts) and its plugins.
@@ -135,6 +141,7 @@ const NO_SECTION = (name: string): Section => new Section({}, name);
 
 function readAll(top: Section): ServerConfig {
 	const handlers = readRuntime(top.optionalSection('runtime') ?? NO_SECTION('runtime'));
+	const shim = top.optionalSection('shim') ?? NO_SECTION('shim');
 	const network = top.optionalSection('network') ?? NO_SECTION('network');
 	const metrics = top.optionalSection('metrics') ?? NO_SECTION('metrics');
 	const metricsListen = metrics.string('listen', '');
@@ -144,6 +151,7 @@ function readAll(top: Section): ServerConfig {
 		state: absolute(top, 'state', '/run/isopod/cri'),
 		logLevel: oneOf(top, 'log_level', 'info', LOG_LEVELS),
 		...handlers,
+		shimCgroup: shim.has('cgroup') ? absolute(shim, 'cgroup', '') : null,
 		network: {
 			configFolder: absolute(network, 'config_folder', '/etc/cni/net.d'),
 			pluginFolders: network.has('plugin_folders') ? folders(network, 'plugin_folders') : ['/opt/cni/bin', '/usr/lib/cni'],
@@ -152,7 +160,7 @@ function readAll(top: Section): ServerConfig {
 		metrics: metricsListen === '' ? null : asField(metrics, 'listen', () => metricsAddress(metricsListen)),
 		images: readImages(top.optionalSection('images') ?? NO_SECTION('images')),
 	};
-	for (const section of [network, metrics, top]) section.end();
+	for (const section of [shim, network, metrics, top]) section.end();
 	return config;
 }
 
