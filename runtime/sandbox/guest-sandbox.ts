@@ -11,8 +11,6 @@ import { type Hooks, runHooks } from '../oci/hooks.js';
 import type { Resources } from '../oci/resources.js';
 import { type ContainerRecord, processStart, type StateStore } from '../oci/state.js';
 import { setNetworkSysctls } from '../oci/sysctl.js';
-import { launchMachine } from '../vm/launch.js';
-import { leaveNetwork } from '../vm/network.js';
 import { type Answer, SandboxClient, SandboxGone } from './client.js';
 import { enterCgroup, freeze, groupPath, helpers, livingGroup, thaw } from './control-group.js';
 import { adoptEarly } from './early.js';
@@ -81,6 +79,8 @@ export class GuestSandbox implements Sandbox {
 				record.idSlot = store.takeSlot(id);
 				store.save(record);
 				if (handler === 'isopod-vm') {
+					// What starts a machine takes some time to load, which pods without one don't spend.
+					const { launchMachine } = await import('../vm/launch.js');
 					const { release, ...launched } = await launchMachine(store.socket(id), logPath, record.idSlot, config);
 					letGo = release;
 					Object.assign(record, launched);
@@ -451,11 +451,11 @@ async function destroyPod(store: StateStore, record: ContainerRecord): Promise<v
 		if (cgroupsPath !== null && Cgroup.at(cgroupsPath).isFrozen()) Cgroup.at(cgroupsPath).freeze(false);
 		await waitForEnd(pid, pidStart);
 	}
-	if (record.handler === 'isopod-vm') leaveMachineNetwork(store, id);
+	if (record.handler === 'isopod-vm') await leaveMachineNetwork(store, id);
 	forget(store, record, id);
 }
 
-function leaveMachineNetwork(store: StateStore, id: string): void {
+async function leaveMachineNetwork(store: StateStore, id: string): Promise<void> {
 	let namespace: string | null;
 	try {
 		namespace = parseConfig(store.config(id)).linux.networkNamespace;
@@ -463,7 +463,9 @@ function leaveMachineNetwork(store: StateStore, id: string): void {
 		// Without a config it was joined to none.
 		return;
 	}
-	if (namespace !== null) leaveNetwork(namespace);
+	if (namespace === null) return;
+	const { leaveNetwork } = await import('../vm/network.js');
+	leaveNetwork(namespace);
 }
 
 /** `client` is null when the sandbox process is gone. */
