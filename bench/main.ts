@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { WORKLOADS, type Workload } from './budgets.js';
-import { PodStarts, type Steps } from './pod-start.js';
+import { PodStarts, type Start } from './pod-start.js';
 import { type Row, report } from './report.js';
 import { makeSides, removeScratch, type Side } from './sides.js';
 
@@ -74,9 +74,9 @@ async function measure(workload: Workload): Promise<Row> {
 
 /** As `measure`, step by step. */
 async function measurePod(workload: Workload): Promise<Row> {
-	const row: Row = { workload, medians: {}, failures: { ...workload.without }, steps: {} };
+	const row: Row = { workload, medians: {}, failures: { ...workload.without }, starts: {} };
 	pods.value ??= await PodStarts.open();
-	const samples = new Map<Side, Steps[]>(sides.map((side) => [side, []]));
+	const samples = new Map<Side, Start[]>(sides.map((side) => [side, []]));
 	for (let round = 0; round < roundCount; round++) {
 		for (const side of sides) {
 			if (row.failures[side.name] !== undefined) continue;
@@ -85,12 +85,12 @@ async function measurePod(workload: Workload): Promise<Row> {
 			else samples.get(side)?.push(sample);
 		}
 	}
-	const sum = (steps: Steps): number => Object.values(steps).reduce((total, ms) => total + ms, 0);
+	const sum = ({ steps }: Start): number => Object.values(steps).reduce((total, ms) => total + ms, 0);
 	for (const [{ name }, all] of samples) {
 		const middle = all.sort((a, b) => sum(a) - sum(b))[all.length >> 1];
 		if (middle === undefined || row.failures[name] !== undefined) continue;
 		row.medians[name] = sum(middle) * 1e6;
-		if (Object.keys(middle).length > 1) row.steps![name] = middle;
+		if (Object.keys(middle.steps).length > 1) row.starts![name] = middle;
 	}
 	return row;
 }

@@ -8,6 +8,12 @@ import type { SideName } from './sides.js';
 /** How long each step took, in milliseconds, in order. */
 export type Steps = Readonly<Record<string, number>>;
 
+/** A life's beginning: what its client waits for, and how long Isopod's shim took for its part of that (nothing on other sides). */
+export interface Start {
+	readonly steps: Steps;
+	readonly shim: Steps;
+}
+
 const RUNSC = '/usr/bin/runsc';
 const RUNC_SHIM = 'io.containerd.runc.v2';
 /** Its own network stack doesn't start in a namespace that a plugin has made. runc's shim knows by runc's words that there is nothing left to kill. */
@@ -35,12 +41,14 @@ export class PodStarts {
 		writeFileSync(runsc, RUNSC_FOR_SHIM, { mode: 0o755 });
 		const runtime = 'plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runsc';
 		containerd.configure(`[${runtime}]\nruntime_type = "${RUNC_SHIM}"\n[${runtime}.options]\nBinaryName = "${runsc}"\n`);
+		// Its shims say how long they take for each call.
+		containerd.configure('[debug]\nlevel = "debug"\n');
 		await containerd.start();
 		return new PodStarts(containerd, runsc);
 	}
 
 	/** One sample of a workload, or why there is none. */
-	async measure(workload: string, side: SideName): Promise<Steps | string> {
+	async measure(workload: string, side: SideName): Promise<Start | string> {
 		if (side === 'gvisor' && !existsSync(RUNSC)) return `there is no ${RUNSC}`;
 		try {
 			if (workload === 'ctr-run') return this.run(side);
@@ -51,16 +59,18 @@ export class PodStarts {
 	}
 
 	/** `ctr run`, to its end. */
-	private run(side: SideName): Steps | string {
+	private run(side: SideName): Start | string {
 		const flags = { host: [RUNC_SHIM], gvisor: [RUNC_SHIM, '--runc-binary', this.runsc], isopod: [RUNTIME] }[side];
 		const start = performance.now();
 		const { code, stderr } = this.containerd.ctr(['run', '--rm', '--runtime', ...flags, IMAGE, `bench${count++}`, '/bin/true']);
-		return code === 0 ? { 'ctr run': performance.now() - start } : stderr.trim();
+		return code === 0 ? { steps: { 'ctr run': performance.now() - start }, shim: {} } : stderr.trim();
 	}
 
 	/** A pod, with a container up to its first line if `hasContainer`. */
-	private async live(handler: string, hasContainer: boolean): Promise<Steps> {
+	private async live(handler: string, hasContainer: boolean): Promise<Start> {
 		const steps: Record<string, number> = {};
+		const startedAtMs = Date.now();
+		const logged = this.containerd.log.length;
 		let last = performance.now();
 		const mark = (name: string): void => {
 			steps[name] = performance.now() - last;
@@ -70,10 +80,10 @@ export class PodStarts {
 		try {
 			mark('RunPodSandbox');
 			if (hasContainer) await this.startContainer(pod, mark);
+			return { steps, shim: shimTimes(this.containerd.log.slice(logged), startedAtMs) };
 		} finally {
 			await pod.remove();
 		}
-		return steps;
 	}
 
 	private async startContainer(pod: Pod, mark: (name: string) => void): Promise<void> {
@@ -95,4 +105,17 @@ export class PodStarts {
 	close(): Promise<void> {
 		return this.containerd.stop();
 	}
+}
+
+/** What a shim of Isopod's has logged: when it was ready, counted from the pod's start, and each call that makes or starts something. */
+function shimTimes(log: string, startedAtMs: number): Steps {
+	const times: Record<string, number> = {};
+	for (const line of log.split('\n')) {
+		if (!line.startsWith('{') || !line.includes('"containerd-shim-isopod"')) continue;
+		const { time, msg } = JSON.parse(line) as { readonly time: number; readonly msg: string };
+		const [, call = '', ms = ''] = /^(Create|Start) took ([\d.]+) ms$/.exec(msg) ?? [];
+		if (msg === 'The shim is ready') times['ready after'] = time - startedAtMs;
+		else if (call !== '') times[`${call} of the ${times[`${call} of the pod`] === undefined ? 'pod' : 'container'}`] = Number(ms);
+	}
+	return times;
 }

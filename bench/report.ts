@@ -1,5 +1,5 @@
 import type { Workload } from './budgets.js';
-import type { Steps } from './pod-start.js';
+import type { Start, Steps } from './pod-start.js';
 import type { SideName } from './sides.js';
 
 /** What came out for one workload. A side is in `medians` (nanoseconds, or bytes), or in `failures` (why not), or wasn't asked. */
@@ -7,8 +7,8 @@ export interface Row {
 	readonly workload: Workload;
 	readonly medians: Partial<Record<SideName, number>>;
 	readonly failures: Partial<Record<SideName, string>>;
-	/** Where the time goes, for what is made of several: the steps of the sample in the middle. */
-	readonly steps?: Partial<Record<SideName, Steps>>;
+	/** Where the time goes, for what is made of several steps: those of the sample in the middle. */
+	readonly starts?: Partial<Record<SideName, Start>>;
 }
 
 /** The table for a reader, with each budget and whether it is met. */
@@ -16,10 +16,13 @@ export function report(rows: readonly Row[]): string {
 	const notify = rows.find(({ workload }) => workload.name === 'notify')?.medians.host;
 	const lines = [['', 'host', 'gVisor', 'Isopod', '× host', '× gVisor', 'budget', '', 'VM', 'VM, cold']];
 	const notes: string[] = [];
-	for (const { workload, medians, failures, steps } of rows) {
+	for (const { workload, medians, failures, starts } of rows) {
 		const cell = (side: SideName): string => (failures[side] === undefined ? amount(medians[side], workload) : 'failed');
 		for (const [side, reason] of Object.entries(failures)) notes.push(`${workload.title}: ${side} failed: ${reason}`);
-		for (const [side, times] of Object.entries(steps ?? {})) notes.push(`${workload.title}: ${side}: ${listed(times)}`);
+		for (const [side, { steps, shim }] of Object.entries(starts ?? {})) {
+			notes.push(`${workload.title}: ${side}: ${listed(steps)}`);
+			if (Object.keys(shim).length > 0) notes.push(`${workload.title}: ${side}'s shim of that: ${listed(shim)}`);
+		}
 		const { isopod, host, gvisor } = medians;
 		const of = { host, gvisor, notify };
 		const allowed = workload.budget && of[workload.budget.of];
