@@ -44,7 +44,7 @@ const alternatives = [
 	...['cat', 'more', 'less', 'diff', 'cmp', 'grep', 'egrep', 'fgrep'].map((name) => [`usr/bin/lz${name}`, [`/usr/bin/xz${name}`]]),
 ];
 
-/** What no program of a container reads; it would double the number of files. */
+/** What no program of a container reads; it would double the number of files. A tree has its own `leftOut` besides. */
 const leftOut = ['./usr/share/doc/*', './usr/share/man/*', './usr/share/info/*', './usr/share/locale/*', './usr/share/lintian/*'];
 
 /** The folder that the trees and the downloaded packages are kept in. */
@@ -56,7 +56,7 @@ export function cacheFolder() {
 export function rootfsPath(name) {
 	const { ID, VERSION_ID } = osRelease();
 	const hash = createHash('sha256')
-		.update(JSON.stringify([revision, ID, VERSION_ID, process.arch, packagesOf(name), leftOut, alternatives]))
+		.update(JSON.stringify([revision, ID, VERSION_ID, process.arch, packagesOf(name), leftOutOf(name), alternatives]))
 		.digest('hex');
 	return join(cacheFolder(), 'rootfs', `${name}-${hash.slice(0, 12)}`);
 }
@@ -81,7 +81,7 @@ export async function makeRootfs(steps, name) {
 		const forget = onInterrupt(remove);
 		try {
 			const archives = await download(steps, packagesOf(name));
-			await unpack(steps, archives, partial);
+			await unpack(steps, archives, leftOutOf(name), partial);
 			await configure(steps, partial);
 			renameSync(partial, path);
 		} catch (error) {
@@ -97,6 +97,10 @@ export async function makeRootfs(steps, name) {
 function packagesOf(name) {
 	const { extends: other, packages } = trees[name];
 	return [...(other ? packagesOf(other) : []), ...packages].sort();
+}
+
+function leftOutOf(name) {
+	return [...leftOut, ...(trees[name].leftOut ?? [])];
 }
 
 function link(name, path) {
@@ -148,15 +152,15 @@ async function download(steps, packages) {
 	}
 }
 
-/** Unpacks `archives` into the new folder `tree`, with owners and modes. */
-async function unpack(steps, archives, tree) {
+/** Unpacks `archives` into the new folder `tree`, with owners and modes, but for the files that `patterns` name. */
+async function unpack(steps, archives, patterns, tree) {
 	mkdirSync(tree, { mode: 0o755 });
 	// Debian's packages still name /bin, /sbin and /lib, which are links into /usr since Debian 12.
 	for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
 		mkdirSync(join(tree, 'usr', name), { recursive: true });
 		symlinkSync(`usr/${name}`, join(tree, name));
 	}
-	const exclusions = leftOut.map((pattern) => `--exclude='${pattern}'`).join(' ');
+	const exclusions = patterns.map((pattern) => `--exclude='${pattern}'`).join(' ');
 	const one = `dpkg-deb --fsys-tarfile "$1" | tar -x -p -C "$2" --numeric-owner --same-owner --keep-directory-symlink ${exclusions}`;
 	// Two at a time: decompressing takes longer than writing.
 	const all = 'tr "\\n" "\\0" | xargs -0 -P 2 -I{} bash -c "set -o pipefail; $2" unpack {} "$1"';

@@ -13,7 +13,7 @@ const MAX_FILES_AGAIN = 6;
 const MAX_SHOWN = 20_000;
 /** A line `not ok`, with the YAML block that explains it. */
 const FAILURES = /^ *not ok .*\n(?:( *)---\n(?:.*\n)*?\1\.\.\.\n)?/gm;
-const rootfsNames = ['base', 'full', 'python', 'stress'];
+const rootfsNames = ['base', 'full', 'python', 'stress', 'servers'];
 const args = process.argv.slice(2);
 const isWhole = args.every((arg) => arg.startsWith('-'));
 

@@ -1,0 +1,3 @@
+import { testServers } from './testing-servers.js';
+
+await testServers('isopod');
