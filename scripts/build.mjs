@@ -97,6 +97,8 @@ async function writeBundle(steps, { entry, name, flags }) {
 			platform: 'node',
 			target: 'node20',
 			format: 'cjs',
+			// What is compiled from a cache has no import(): libraries' become require().
+			supported: { 'dynamic-import': false },
 			external: ['*.node'],
 			// Names stay as they are written; `keepNames` would only add a call to each closure that the system-call path makes.
 			minifySyntax: true,

@@ -19,6 +19,7 @@ import type { NetworkConfigs } from '../cni/network-config.js';
 import type { NetworkNamespaces } from '../cni/network-namespace.js';
 import { cri } from '../methods.js';
 import { CriError, invalid, notFound } from '../server/cri-error.js';
+import { traced } from '../server/tracing.js';
 import { Container } from './container.js';
 import { ContainerEvents } from './container-events.js';
 import { ContainerIo, type ContainerIoOptions } from './container-io.js';
@@ -143,7 +144,8 @@ export class Pods {
 		});
 		try {
 			await this.podRecords.save(pod.record);
-			const ips = await this.connect(pod);
+			const steps = { 'isopod.pod': pod.id, 'isopod.handler': handler.name };
+			const ips = await traced('network', steps, () => this.connect(pod));
 			const place = this.placeOf(pod);
 			const hostname = config.hostname || ownHostname();
 			makePodFiles(place.files, hostname, ips, config.dnsConfig ?? null);
@@ -152,10 +154,10 @@ export class Pods {
 				...{ id: pod.id, bundle: place.files, rootfs: this.pauseRoot, text },
 				...{ config: parseConfig(JSON.parse(text)), stdio: [-1, -1, -1] },
 			};
-			const sandbox = await handler.make(this.store, spec);
+			const sandbox = await traced('sandbox', steps, () => handler.make(this.store, spec));
 			pod.sandbox = sandbox;
 			// Nobody else needs a program there: the namespaces are there without one, but for that of pids, which has no first process then.
-			if (sharesPids(config)) await sandbox.start(pod.id);
+			if (sharesPids(config)) await traced('first instruction', steps, () => sandbox.start(pod.id));
 			Object.assign(pod.record, { state: 'ready', ips });
 			await this.podRecords.save(pod.record);
 		} catch (error) {
@@ -333,7 +335,8 @@ export class Pods {
 		});
 		try {
 			await this.containerRecords.save(container.record);
-			const { folder, options } = await this.images.prepare(id, image.id);
+			const steps = { 'isopod.pod': pod.id, 'isopod.container': id };
+			const { folder, options } = await traced('root file system', steps, () => this.images.prepare(id, image.id));
 			const bundle = this.bundleOf(id);
 			mkdirSync(bundle, { recursive: true, mode: 0o711 });
 			const rootfs = join(bundle, 'rootfs');
@@ -352,7 +355,7 @@ export class Pods {
 				stdio: io.stdio,
 				onBuilt: () => io.handedOver(),
 			};
-			await this.sandboxOf(container).create(spec);
+			await traced('sandbox', steps, () => this.sandboxOf(container).create(spec));
 			container.record.state = 'created';
 			await this.containerRecords.save(container.record);
 			return container;
@@ -370,7 +373,9 @@ export class Pods {
 			const sandbox = this.sandboxOf(container);
 			let started: Awaited<ReturnType<typeof sandbox.start>>;
 			try {
-				started = await sandbox.start(container.id);
+				// Resolves when the program has been executed.
+				const steps = { 'isopod.pod': container.pod.id, 'isopod.container': container.id };
+				started = await traced('first instruction', steps, () => sandbox.start(container.id));
 			} catch (error) {
 				await this.exited(container, { status: 128, atMs: Date.now(), reason: messageOf(error) }, 'StartError');
 				throw error;

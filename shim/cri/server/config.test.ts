@@ -9,7 +9,11 @@ t.test('an empty file is what the default one says', async (t) => {
 	t.same(parse(DEFAULT_TEXT), parse(''));
 	// What is commented out there makes sense, too.
 	const full = parse(DEFAULT_TEXT.replace(/^# (\[|\w+ = )/gm, '$1').replace(/ca_file.*/, ''));
-	t.match(full, { metrics: { host: '127.0.0.1', port: 9750 }, streaming: { tls: { key: '/etc/isopod/streaming.key' } } });
+	t.match(full, {
+		metrics: { host: '127.0.0.1', port: 9750 },
+		tracing: { endpoint: 'http://127.0.0.1:4318' },
+		streaming: { tls: { key: '/etc/isopod/streaming.key' } },
+	});
 	t.match(full.images.registries['docker.io'], { mirrors: ['https://mirror.example.org'], credentials: { username: 'reader' } });
 });
 
@@ -35,6 +39,9 @@ host = "::1"
 port = 1234
 [metrics]
 listen = "unix:///run/m.sock"
+[tracing]
+endpoint = "http://c:4318"
+sampling_per_million = 5
 [images]
 pinned = ["localhost/a:1"]
 parallel_layers = 5
@@ -50,6 +57,7 @@ ca_file = "${folder}/ca.pem"
 		network: { configFolder: '/c', pluginFolders: ['/d'] },
 		streaming: { host: '::1', port: 1234, tls: null },
 		metrics: { path: '/run/m.sock' },
+		tracing: { endpoint: 'http://c:4318', samplingPerMillion: 5 },
 		images: { pinned: ['localhost/a:1'], parallelLayers: 5, registries: { 'localhost:5000': { url: 'http://localhost:5000', ca: 'PEM' } } },
 	});
 	t.throws(() => loadConfig(join(folder, 'none.toml')), { code: 'ENOENT' });
@@ -68,6 +76,7 @@ const WRONG: readonly (readonly [string, string])[] = [
 	['[streaming]\nport = 70000', 'x.toml:2: streaming.port: want an integer from 0 to 65535'],
 	['[streaming]\ntls_key = "/a"', 'x.toml:2: streaming.tls_key: want tls_key and tls_cert, or neither'],
 	['[metrics]\nlisten = "nowhere"', 'x.toml:2: metrics.listen: "nowhere" is no address: want HOST:PORT or unix:///PATH'],
+	['[tracing]\nendpoint = "c:4318"', 'x.toml:2: tracing.endpoint: "c:4318" is no URL of a collector: want http://HOST:PORT'],
 	['[images]\nparallel_layers = 0', 'x.toml:2: images.parallel_layers: want one at least'],
 	[
 		'[images.registries."docker.io"]\nmirrors = ["mirror"]',

@@ -36,6 +36,8 @@ export interface ServerConfig {
 	};
 	/** Where Prometheus and health checks ask; null for nowhere. */
 	readonly metrics: MetricsAddress | null;
+	/** Where traces of calls go; null for nowhere. */
+	readonly tracing: { readonly endpoint: string; readonly samplingPerMillion: number } | null;
 	readonly images: {
 		/** Names that kubelet's garbage collection is to leave alone. */
 		readonly pinned: readonly string[];
@@ -51,6 +53,7 @@ export const DEFAULT_FILE = '/etc/isopod/config.toml';
 const HANDLERS = ['isopod', 'isopod-vm'];
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'];
 const MAX_PORT = 65535;
+const MILLION = 1_000_000;
 const MAX_PARALLEL_LAYERS = 64;
 
 /** A file that says what is so without one. */
@@ -94,6 +97,12 @@ port = 0
 [metrics]
 # For Prometheus (/metrics) and health checks (/healthz): "unix:///run/isopod/metrics.sock" or "127.0.0.1:9750". Nowhere without it.
 # listen = "127.0.0.1:9750"
+
+[tracing]
+# A collector of OpenTelemetry's traces by OTLP over HTTP. Nowhere without it.
+# endpoint = "http://127.0.0.1:4318"
+# Calls of a million that are traced when their callers don't say (kubelet does, for its own).
+sampling_per_million = 1000000
 
 [images]
 # Images that are never removed by kubelet's garbage collection.
@@ -158,6 +167,7 @@ function readAll(top: Section): ServerConfig {
 		},
 		streaming: readStreaming(top.optionalSection('streaming') ?? NO_SECTION('streaming')),
 		metrics: metricsListen === '' ? null : asField(metrics, 'listen', () => metricsAddress(metricsListen)),
+		tracing: readTracing(top.optionalSection('tracing') ?? NO_SECTION('tracing')),
 		images: readImages(top.optionalSection('images') ?? NO_SECTION('images')),
 	};
 	for (const section of [shim, network, metrics, top]) section.end();
@@ -189,6 +199,16 @@ function readStreaming(section: Section): ServerConfig['streaming'] {
 		throw new ConfigError(section.name(key === null ? 'tls_cert' : 'tls_key'), 'want tls_key and tls_cert, or neither');
 	section.end();
 	return { host, port, tls: key == null || cert == null ? null : { key, cert } };
+}
+
+function readTracing(section: Section): ServerConfig['tracing'] {
+	const endpoint = section.string('endpoint', '');
+	const samplingPerMillion = section.integer('sampling_per_million', MILLION, MILLION);
+	const protocol = URL.canParse(endpoint) ? new URL(endpoint).protocol : '';
+	if (endpoint !== '' && protocol !== 'https:' && protocol !== 'http:')
+		throw new ConfigError(section.name('endpoint'), `${JSON.stringify(endpoint)} is no URL of a collector: want http://HOST:PORT`);
+	section.end();
+	return endpoint === '' ? null : { endpoint, samplingPerMillion };
 }
 
 function readImages(section: Section): ServerConfig['images'] {

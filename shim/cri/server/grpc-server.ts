@@ -14,6 +14,7 @@ import {
 	type UnaryName,
 } from '../methods.js';
 import { CriError } from './cri-error.js';
+import type { CallTracer } from './tracing.js';
 
 /** The methods of one service; those it hasn't answer UNIMPLEMENTED. */
 export type Methods<S extends ServiceName> = {
@@ -48,7 +49,10 @@ export class CriServer {
 	/** Of a socket that somebody else made. */
 	private listener: NetServer | null = null;
 
-	constructor(private readonly onCall: CallListener = () => undefined) {}
+	constructor(
+		private readonly onCall: CallListener = () => undefined,
+		private readonly tracer: CallTracer | null = null,
+	) {}
 
 	/** Adds a service whose methods are `methods`. */
 	add<S extends ServiceName>(service: S, methods: Methods<S>): void {
@@ -68,12 +72,12 @@ export class CriServer {
 					responseDeserialize: (bytes: Buffer) => reply.decode(bytes),
 				};
 				const method = own[name];
-				handlers[name] = isStream ? this.streaming(name, method, reply) : this.unary(name, method, reply);
+				handlers[name] = isStream ? this.streaming(name, method, reply) : this.unary(service, name, method, reply);
 			}
 		this.server.addService(definition as Parameters<Server['addService']>[0], handlers as Parameters<Server['addService']>[1]);
 	}
 
-	private unary(name: string, method: AnyUnary | undefined, reply: MessageClass<object>): object {
+	private unary(service: ServiceName, name: string, method: AnyUnary | undefined, reply: MessageClass<object>): object {
 		return (call: ServerUnaryCall<object, object>, callback: sendUnaryData<object>): void => {
 			const start = performance.now();
 			const done = (error: CriError | null, fields?: object): void => {
@@ -83,7 +87,9 @@ export class CriServer {
 			};
 			const gone = new AbortController();
 			call.on('cancelled', () => gone.abort());
-			serve(name, method, () => method!(call.request, gone.signal)).then(
+			const run = (): Promise<object> => serve(name, method, () => method!(call.request, gone.signal));
+			const header = (key: string): string | undefined => call.metadata.get(key)[0]?.toString();
+			(this.tracer?.call(`runtime.v1.${service}`, name, header, run) ?? run()).then(
 				(fields) => done(null, fields),
 				(error: unknown) => done(CriError.from(error)),
 			);

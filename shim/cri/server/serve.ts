@@ -16,6 +16,7 @@ import type { ServerConfig } from './config.js';
 import { CriServer } from './grpc-server.js';
 import { ServerMetrics } from './metrics.js';
 import type { Supervisor } from './supervisor.js';
+import type { CallTracer } from './tracing.js';
 
 /** Calls that are worth no line each: kubelet makes them every second. */
 const QUIET = new Set([
@@ -38,6 +39,7 @@ export class CriRuntime {
 		private readonly configs: NetworkConfigs,
 		private readonly images: ImageStore,
 		private readonly metrics: ServerMetrics,
+		private readonly tracer: CallTracer | null,
 		private readonly supervisor: Supervisor,
 	) {}
 
@@ -62,11 +64,12 @@ export class CriRuntime {
 		await streaming.listen();
 		const metrics = new ServerMetrics(pods, network.configs);
 		if (config.metrics !== null) await metrics.listen(config.metrics);
+		const tracer = await tracerOf(config, version, (message) => log.warn(message));
 		const server = new CriServer((method, code, milliseconds, message) => {
 			metrics.count(method, code, milliseconds);
 			if (code !== status.OK && code !== status.CANCELLED) log.warn({ method, code: status[code], milliseconds }, message);
 			else if (!QUIET.has(method)) log.info({ method, milliseconds }, 'Served');
-		});
+		}, tracer);
 		const stats = new ResourceStats(images.snapshots, join(root, 'images'));
 		server.add('RuntimeService', runtimeService(pods, network, streaming, stats, { version, handlers }));
 		server.add('ImageService', imageService(images, { root: join(root, 'images'), pinned: config.images.pinned }));
@@ -74,17 +77,25 @@ export class CriRuntime {
 		if (listener === null) await server.listen(config.listen);
 		else await server.adopt(listener);
 		supervisor.ready();
-		return new CriRuntime(pods, server, streaming, network.configs, images, metrics, supervisor);
+		return new CriRuntime(pods, server, streaming, network.configs, images, metrics, tracer, supervisor);
 	}
 
 	async close(): Promise<void> {
 		this.supervisor.stopping();
 		await this.server.close();
 		await this.metrics.close();
+		await this.tracer?.close();
 		await this.streaming.close();
 		this.configs.close();
 		await this.images.close();
 	}
+}
+
+/** Without an endpoint OpenTelemetry's packages are not even loaded. */
+async function tracerOf({ tracing }: ServerConfig, version: string, onLost: (message: string) => void): Promise<CallTracer | null> {
+	if (tracing === null) return null;
+	const { OtlpTracer } = await import('./otlp-tracer.js');
+	return new OtlpTracer({ ...tracing, version, onLost });
 }
 
 /** Throws HostError when the key or the certificate can't be read. */
