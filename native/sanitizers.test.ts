@@ -123,7 +123,7 @@ t.test('the shim takes any command line and any config.json', (t) => {
 	mkdirSync(join(root, 'bundle'));
 	// In Node's place: nothing is to be served.
 	writeFileSync(join(root, 'dist/sandbox-files'), '/bin/true\n');
-	const shim = compile('shim/native/build/containerd-shim-isopod-v1', 'shim/shim.c', 'front/early.c');
+	const shim = compile('shim/native/build/containerd-shim-isopod-v1', 'shim/shim.c', 'shim/bootstrap.c', 'front/early.c');
 	const namespace = `test-${process.pid}`;
 	t.teardown(() => {
 		for (const name of readdirSync('/run/containerd/s')) if (name.includes(namespace)) rmSync(join('/run/containerd/s', name));
@@ -137,8 +137,8 @@ t.test('the shim takes any command line and any config.json', (t) => {
 		[['-id'], /want -id/],
 		[['-id', 'a/b', '-namespace', 'x', 'start'], /want -id/],
 		[['-id', 'a', 'start'], /want -namespace/],
-		[['--id=a', ...ours, 'x'.repeat(9000)], /want start or delete/],
-		[['-id', 'a', ...ours], /want start or delete/],
+		[['--id=a', ...ours, 'x'.repeat(9000)], /want start, delete or -info/],
+		[['-id', 'a', ...ours], /want start, delete or -info/],
 		[['-id', 'a', ...ours, 'start'], /open config.json of the bundle/],
 		[['-id', 'y'.repeat(300), ...ours, 'delete'], /too long/],
 	] as const) {

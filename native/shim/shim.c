@@ -19,11 +19,12 @@
 #include <unistd.h>
 
 #include "../front/early.h"
+#include "bootstrap.h"
 
 enum { kListenFd = 3, kConfigBytes = 8 << 20, kNameBytes = 256, kMaxOomScore = 1000 };
 
 static const char kDefaultAddress[] = "/run/containerd/containerd.sock";
-static const char kSockets[] = "/run/containerd/s";
+static const char kDefaultSockets[] = "/run/containerd/s";
 static const char kStates[] = "/run/containerd/isopod";
 
 // The command line, as Go's flag package takes it.
@@ -36,6 +37,9 @@ static struct {
 } options = {.namespace = "", .id = "", .address = "", .bundle = "", .action = ""};
 
 static const char* log_level = "info";
+// What came on standard input, if containerd is one that says it all there.
+static struct bootstrap params;
+static bool has_params;
 static char state[PATH_MAX];
 static char netns[PATH_MAX];
 static char socket_path[sizeof(((struct sockaddr_un*)0)->sun_path)];
@@ -73,12 +77,28 @@ static void parse(int argc, char** argv) {
       log_level = "debug";
       continue;
     }
+    if (length == 4 && strncmp(text, "info", length) == 0) {
+      options.action = "info";
+      continue;
+    }
     const char* value = text[length] == '=' ? text + length + 1 : i + 1 < argc ? argv[++i] : "";
     for (size_t flag = 0; flag < sizeof kFlags / sizeof kFlags[0]; flag++) {
       if (strlen(kFlags[flag].name) == length && strncmp(kFlags[flag].name, text, length) == 0)
         *kFlags[flag].value = value;
     }
   }
+}
+
+// containerd 2.3 and later has the command line for older shims only.
+static void take_params(void) {
+  has_params = read_bootstrap(0, &params);
+  if (!has_params) return;
+  if (params.instance_id[0] != '\0') options.id = params.instance_id;
+  if (params.namespace[0] != '\0') options.namespace = params.namespace;
+  if (params.grpc_address[0] != '\0') options.address = params.grpc_address;
+}
+
+static void check_options(void) {
   if (options.id[0] == '\0' || strchr(options.id, '/') != NULL)
     fail("want -id with a container's id, got \"%s\"", options.id);
   if (options.namespace[0] == '\0' || strchr(options.namespace, '/') != NULL)
@@ -136,6 +156,8 @@ static void find_netns(const char* text) {
 static void find_group(char* group, size_t size) {
   snprintf(group, size, "%s", options.id);
   int fd = open("config.json", O_RDONLY | O_CLOEXEC);
+  // A sandbox that containerd makes by the sandbox service has none.
+  if (fd < 0 && errno == ENOENT && has_params) return;
   if (fd < 0) fail("open config.json of the bundle: %s", strerror(errno));
   char* text = malloc(kConfigBytes);
   if (text == NULL) fail("take memory: %s", strerror(errno));
@@ -152,10 +174,13 @@ static void find_group(char* group, size_t size) {
   free(text);
 }
 
+static const char* sockets_folder(void) { return params.socket_dir[0] == '/' ? params.socket_dir : kDefaultSockets; }
+
 static void name_socket(const char* scope, const char* group) {
-  int length = snprintf(socket_path, sizeof socket_path, "%s/isopod-%s-%s", kSockets, scope, group);
+  int length = snprintf(socket_path, sizeof socket_path, "%s/isopod-%s-%s", sockets_folder(), scope, group);
   if (length >= (int)sizeof socket_path)
-    fail("the namespace %s and the id %s are too long for a socket's path", scope, group);
+    fail("the folder %s, the namespace %s and the id %s are too long for a socket's path", sockets_folder(), scope,
+         group);
 }
 
 static bool is_living(void) {
@@ -180,7 +205,7 @@ static void write_address(void) {
 __attribute__((noreturn)) static void execute_node(const char* action, const char* bundle) {
   static char script[PATH_MAX + 32];
   static char events[PATH_MAX];
-  const char* given = getenv("TTRPC_ADDRESS");
+  const char* given = params.ttrpc_address[0] != '\0' ? params.ttrpc_address : getenv("TTRPC_ADDRESS");
   if (given != NULL)
     snprintf(events, sizeof events, "%s", given);
   else
@@ -246,7 +271,7 @@ static void start(const char* scope) {
   find_group(group, sizeof group);
   name_socket(scope, group);
   if (!is_living()) {
-    mkdir(kSockets, 0711);
+    mkdir(sockets_folder(), 0711);
     unlink(socket_path);
     int listener = listen_at(socket_path);
     if (listener < 0) fail("listen on %s: %s", socket_path, strerror(errno));
@@ -255,7 +280,10 @@ static void start(const char* scope) {
     if (pid == 0) serve(listener, bundle);
   }
   write_address();
-  printf("unix://%s", socket_path);
+  if (!has_params)
+    printf("unix://%s", socket_path);
+  else if (!write_bootstrap_result(1, socket_path))
+    fail("answer with the address %s: %s", socket_path, strerror(errno));
 }
 
 // DeleteResponse of containerd's task service: how a task ended whose shim can't tell any more.
@@ -288,21 +316,26 @@ int main(int argc, char** argv) {
   else if (strcmp(name, "containerd-shim-isopod-v1") != 0)
     fail("there is no handler %s", name);
   parse(argc, argv);
+  bool is_start = strcmp(options.action, "start") == 0;
+  bool is_info = strcmp(options.action, "info") == 0;
+  if (is_start) take_params();
+  if (!is_info) check_options();
   find_package();
   unsetenv("ISOPOD_EARLY");
   // As in the front: no shim speaks TLS.
   unsetenv("NODE_EXTRA_CA_CERTS");
   if (!read_list()) fail("Isopod is not built in %s: run npm run build there", package_root);
+  if (is_info) execute_node("info", "");
   char scope[kNameBytes];
   name_scope(scope, sizeof scope);
   mkdir("/run/containerd", 0711);
   mkdir(kStates, 0711);
   snprintf(state, sizeof state, "%s/%s", kStates, scope);
-  if (strcmp(options.action, "start") == 0)
+  if (is_start)
     start(scope);
   else if (strcmp(options.action, "delete") == 0)
     delete (scope);
   else
-    fail("want start or delete, got \"%s\"", options.action);
+    fail("want start, delete or -info, got \"%s\"", options.action);
   return 0;
 }

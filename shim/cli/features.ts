@@ -1,9 +1,10 @@
 import { MOUNT_FLAGS, PROPAGATION_OPTIONS } from '../../runtime/oci/config.js';
 import { HOOK_POINTS } from '../../runtime/oci/hooks.js';
 import { CAP_NAMES } from '../../runtime/oci/names.js';
+import type { Handler } from '../../runtime/sandbox/sandbox.js';
 
 /** `isopod features`: the features structure of the runtime specification (features.md). */
-export function features(): object {
+export function features(handler: Handler['name'] = 'isopod'): object {
 	return {
 		ociVersionMin: '1.0.0',
 		ociVersionMax: '1.2.0',
@@ -19,7 +20,7 @@ export function features(): object {
 			intelRdt: { enabled: false },
 			mountExtensions: { idmap: { enabled: false } },
 		},
-		annotations: { 'dev.isopod.handler': 'isopod' },
+		annotations: { 'dev.isopod.handler': handler },
 		potentiallyUnsafeConfigAnnotations: [],
 	};
 }

@@ -9,6 +9,7 @@ import { destroyContainer } from '../../runtime/sandbox/guest-sandbox.js';
 import { unmountRootfs } from '../../runtime/sandbox/rootfs.js';
 import type { Handler } from '../../runtime/sandbox/sandbox.js';
 import { Publisher, timestampOf } from './publisher.js';
+import { runtimeInfo } from './runtime-info.js';
 import { TaskService } from './task-service.js';
 import { observed } from './ttrpc/observed.js';
 import { TtrpcServer } from './ttrpc/server.js';
@@ -34,7 +35,7 @@ interface Options {
 	readonly level: string;
 }
 
-/** What native/shim starts: `serve` is the shim of one pod, `delete` clears up after one that died. */
+/** What native/shim starts: `serve` is the shim of one pod, `delete` clears up after one that died, `info` says what the runtime can do. */
 function main(): void {
 	const { values, positionals } = parseArgs({
 		options: Object.fromEntries(
@@ -47,6 +48,7 @@ function main(): void {
 	});
 	const options = values as unknown as Options;
 	if (positionals[0] === 'delete') cleanUp(options);
+	else if (positionals[0] === 'info') writeSync(1, runtimeInfo(options.handler));
 	else serve(options);
 }
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
 	appendFileSync,
+	chmodSync,
 	existsSync,
 	mkdirSync,
 	mkdtempSync,
@@ -12,12 +13,22 @@ import {
 	writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { CriClient } from '../cri/client.js';
 import { makeTree, writeArchive } from '../image/testing-archive.js';
 
 const PACKAGE = resolve(import.meta.dirname, '../../..');
 const LIMIT_MS = 60_000;
+
+/** The program, with ctr and the shim of runc beside it: Debian's 1.6, unless CONTAINERD names another one. */
+const CONTAINERD = process.env['CONTAINERD'] ?? 'containerd';
+const CTR = CONTAINERD.includes('/') ? join(dirname(CONTAINERD), 'ctr') : 'ctr';
+/** Standard error is the container's. */
+const CTR_ENVIRONMENT = { ...process.env, CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS: '1' };
+/** 1 or 2. */
+export const MAJOR_VERSION = Number(
+	/ v?([12])\.\d+\./.exec(spawnSync(CONTAINERD, ['--version'], { encoding: 'utf8' }).stdout ?? '')?.[1] ?? 1,
+);
 
 export const RUNTIME = 'io.containerd.isopod.v1';
 export const IMAGE = 'localhost/busybox:1';
@@ -40,6 +51,8 @@ export class Containerd {
 	private client: CriClient | null = null;
 
 	constructor() {
+		// The root of a user namespace goes through it to its bundle.
+		chmodSync(this.folder, 0o711);
 		const bin = join(this.folder, 'bin');
 		const net = join(this.folder, 'net.d');
 		for (const folder of [bin, net]) mkdirSync(folder);
@@ -50,12 +63,12 @@ export class Containerd {
 	}
 
 	private config(): string {
-		return `version = 2
-root = "${this.folder}/root"
-state = "${this.folder}/state"
-[grpc]
-  address = "${this.socket}"
-[plugins."io.containerd.grpc.v1.cri"]
+		const head = `root = "${this.folder}/root"\nstate = "${this.folder}/state"\n[grpc]\n  address = "${this.socket}"\n`;
+		return MAJOR_VERSION === 1 ? `version = 2\n${head}${this.pluginsOf1()}` : `version = 3\n${head}${this.pluginsOf2()}`;
+	}
+
+	private pluginsOf1(): string {
+		return `[plugins."io.containerd.grpc.v1.cri"]
   # Lowering scores takes CAP_SYS_RESOURCE.
   restrict_oom_score_adj = true
   sandbox_image = "${PAUSE}"
@@ -85,6 +98,27 @@ ${this.annotated('configured')}    runtime_type = "${RUNTIME}"
 		appendFileSync(join(this.folder, 'config.toml'), toml);
 	}
 
+	private pluginsOf2(): string {
+		const plugin = 'io.containerd.cri.v1.runtime';
+		return `[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "${PAUSE}"
+[plugins."io.containerd.nri.v1.nri"]
+  disable = true
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.cri.v1.runtime".cni]
+    bin_dirs = ["/usr/lib/cni"]
+    conf_dir = "${this.folder}/net.d"
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.isopod-vm]
+    runtime_type = "io.containerd.isopod-vm.v1"
+${this.annotated('isopod', plugin)}    runtime_type = "${RUNTIME}"
+${this.annotated('configured', plugin)}    runtime_type = "${RUNTIME}"
+    options.ConfigPath = "${this.operatorFile}"
+`;
+	}
+
 	private network(): string {
 		const ipam = {
 			type: 'host-local',
@@ -102,8 +136,10 @@ ${this.annotated('configured')}    runtime_type = "${RUNTIME}"
 	/** Starts it, and makes the images when it is the first time. */
 	async start(): Promise<void> {
 		const log = openSync(join(this.folder, 'log'), 'a');
-		const env = { ...process.env, PATH: `${join(this.folder, 'bin')}:${process.env['PATH']}` };
-		this.child = spawn('containerd', ['--config', join(this.folder, 'config.toml')], { stdio: ['ignore', log, log], env });
+		// What lies beside containerd, such as its own shim of runc, fits it.
+		const path = [join(this.folder, 'bin'), ...(CONTAINERD.includes('/') ? [dirname(CONTAINERD)] : []), process.env['PATH']].join(':');
+		const env = { ...process.env, PATH: path };
+		this.child = spawn(CONTAINERD, ['--config', join(this.folder, 'config.toml')], { stdio: ['ignore', log, log], env });
 		for (let tries = 0; this.ctr(['version']).code !== 0; tries++) {
 			if (tries > 100 || this.child.exitCode !== null) throw new Error(`containerd doesn't start: ${this.log}`);
 			await new Promise((then) => setTimeout(then, 100));
@@ -141,13 +177,18 @@ ${this.annotated('configured')}    runtime_type = "${RUNTIME}"
 	}
 
 	ctr(args: readonly string[], input: string | Buffer = ''): Ended {
-		const result = spawnSync('ctr', ['--address', this.socket, ...args], { input, timeout: LIMIT_MS, maxBuffer: 1 << 28 });
+		const result = spawnSync(CTR, ['--address', this.socket, ...args], {
+			input,
+			timeout: LIMIT_MS,
+			maxBuffer: 1 << 28,
+			env: CTR_ENVIRONMENT,
+		});
 		return { code: result.status ?? 255, stdout: result.stdout.toString('latin1'), stderr: result.stderr.toString() };
 	}
 
 	/** `ctr` that goes on beside the test. */
 	startCtr(args: readonly string[]): ChildProcess {
-		return spawn('ctr', ['--address', this.socket, ...args], { stdio: 'pipe' });
+		return spawn(CTR, ['--address', this.socket, ...args], { stdio: 'pipe' });
 	}
 
 	/** Its CRI plugin. */
