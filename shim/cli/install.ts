@@ -107,14 +107,17 @@ function readToml(file: string, text: string): TomlTable {
 	}
 }
 
-/** Where the CRI plugin's runtimes are: containerd 1.x has version 2, 2.x version 3. */
+/** Where the CRI plugin's runtimes are: version 2 is for containerd 1.x (2.x takes it, too), 3 for 2.0 and later, 4 for 2.3 and later. */
 function runtimesPath(config: TomlTable): readonly string[] {
 	const version = config['version'] ?? 2;
-	if (version !== 2 && version !== 3)
-		throw new Error(`containerd's configuration has version ${String(version)}: want 2 or 3 (containerd config migrate)`);
-	const plugin = version === 3 ? 'io.containerd.cri.v1.runtime' : 'io.containerd.grpc.v1.cri';
+	if (version !== 2 && version !== 3 && version !== 4)
+		throw new Error(`containerd's configuration has version ${String(version)}: want 2, 3 or 4 (containerd config migrate)`);
+	const plugin = version === 2 ? 'io.containerd.grpc.v1.cri' : 'io.containerd.cri.v1.runtime';
 	return ['plugins', plugin, 'containerd', 'runtimes'];
 }
+
+/** What containerd has when no runtime is named. */
+const RUNC = { runtime_type: 'io.containerd.runc.v2' };
 
 /** With the runtimes of all handlers. */
 export function withRuntimes(config: TomlTable): TomlTable {
@@ -124,6 +127,8 @@ export function withRuntimes(config: TomlTable): TomlTable {
 		table[name] ??= {};
 		table = table[name] as TomlTable;
 	}
+	// containerd 1.x has its own runtime only as long as no other one is named.
+	if (config['version'] === 2 && Object.keys(table).length === 0) table['runc'] = { ...RUNC };
 	for (const handler of HANDLERS) {
 		const own = (table[handler] ?? {}) as TomlTable;
 		// What an operator has set beside it stays.
@@ -143,7 +148,10 @@ export function withoutRuntimes(config: TomlTable): TomlTable {
 		if (next === undefined) return config;
 		tables.push(next as TomlTable);
 	}
-	for (const handler of HANDLERS) delete tables.at(-1)![handler];
+	const runtimes = tables.at(-1)!;
+	for (const handler of HANDLERS) delete runtimes[handler];
+	// By itself it says what containerd does without it.
+	if (JSON.stringify(runtimes) === JSON.stringify({ runc: RUNC })) delete runtimes['runc'];
 	for (let i = path.length - 1; i >= 0 && Object.keys(tables[i + 1]!).length === 0; i--) delete tables[i]![path[i]!];
 	return config;
 }

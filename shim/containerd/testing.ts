@@ -21,7 +21,7 @@ const PACKAGE = resolve(import.meta.dirname, '../../..');
 const LIMIT_MS = 60_000;
 
 /** The program, with ctr and the shim of runc beside it: Debian's 1.6, unless CONTAINERD names another one. */
-const CONTAINERD = process.env['CONTAINERD'] ?? 'containerd';
+export const CONTAINERD = process.env['CONTAINERD'] ?? 'containerd';
 const CTR = CONTAINERD.includes('/') ? join(dirname(CONTAINERD), 'ctr') : 'ctr';
 /** Standard error is the container's. */
 const CTR_ENVIRONMENT = { ...process.env, CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS: '1' };
