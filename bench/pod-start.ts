@@ -5,6 +5,9 @@ import { Containerd, IMAGE, RUNTIME } from '../shim/containerd/testing.js';
 import { logsOf, Pod } from '../shim/containerd/testing-pod.js';
 import type { SideName } from './sides.js';
 
+/** Sides that containerd can run pods on; machines start as its configuration has it, from templates. */
+export type PodSideName = Exclude<SideName, 'boot'>;
+
 /** How long each step took, in milliseconds, in order. */
 export type Steps = Readonly<Record<string, number>>;
 
@@ -48,19 +51,24 @@ export class PodStarts {
 	}
 
 	/** One sample of a workload, or why there is none. */
-	async measure(workload: string, side: SideName): Promise<Start | string> {
+	async measure(workload: string, side: PodSideName): Promise<Start | string> {
 		if (side === 'gvisor' && !existsSync(RUNSC)) return `there is no ${RUNSC}`;
 		try {
 			if (workload === 'ctr-run') return this.run(side);
-			return await this.live({ host: 'runc', gvisor: 'runsc', isopod: 'isopod' }[side], workload === 'pod');
+			return await this.live({ host: 'runc', gvisor: 'runsc', isopod: 'isopod', clone: 'isopod-vm' }[side], workload === 'pod');
 		} catch (error) {
 			return error instanceof Error ? error.message : String(error);
 		}
 	}
 
 	/** `ctr run`, to its end. */
-	private run(side: SideName): Start | string {
-		const flags = { host: [RUNC_SHIM], gvisor: [RUNC_SHIM, '--runc-binary', this.runsc], isopod: [RUNTIME] }[side];
+	private run(side: PodSideName): Start | string {
+		const flags = {
+			host: [RUNC_SHIM],
+			gvisor: [RUNC_SHIM, '--runc-binary', this.runsc],
+			isopod: [RUNTIME],
+			clone: ['io.containerd.isopod-vm.v1'],
+		}[side];
 		const start = performance.now();
 		const { code, stderr } = this.containerd.ctr(['run', '--rm', '--runtime', ...flags, IMAGE, `bench${count++}`, '/bin/true']);
 		return code === 0 ? { steps: { 'ctr run': performance.now() - start }, shim: {} } : stderr.trim();

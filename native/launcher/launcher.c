@@ -363,7 +363,8 @@ static void attach(int tree, int root, const char* target, bool is_folder) {
   close(at);
 }
 
-static void mount_tmpfs(int root, const char* target, unsigned long flags, const char* size, unsigned mode, unsigned long owner) {
+static void mount_tmpfs(int root, const char* target, unsigned long flags, const char* size, unsigned mode,
+                        unsigned long owner) {
   char path[64];
   char data[160];
   int at = make_target(root, target, true);
