@@ -428,6 +428,8 @@ export declare function setMountAttributes(
 	userNamespaceFd: number,
 	isRecursive: boolean,
 ): number;
+/** A new user namespace with these maps (lines of user_namespaces(7)), in which nobody lives: its descriptor, or -errno. */
+export declare function makeUserNamespace(uidMap: string, gidMap: string): number;
 /** mount(2); `data` of 4095 bytes at most, as the kernel takes a page. `fileSystemId` above 0: with these file-system ids (setfsuid(2)). */
 export declare function mount(source: string, target: string, type: string, flags: number, data: string, fileSystemId: number): number;
 /** move_mount(2): puts a detached mount on the folder (or file) `target`. */

@@ -9,6 +9,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
 #include "descriptor.h"
 #include "exports.h"
 #include "result.h"
@@ -166,7 +171,41 @@ int64_t SealTree(Arguments& arguments) {
   });
 }
 
+int WriteMap(pid_t pid, const char* name, const char* text) {
+  char path[64];
+  std::snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+  const Descriptor file(open(path, O_WRONLY | O_CLOEXEC));
+  if (!file.is_open()) return -errno;
+  return write(file.get(), text, std::strlen(text)) == -1 ? -errno : 0;
+}
+
+// The namespace is made with a child that does nothing, and stays for as long as the descriptor does.
+int64_t MakeUserNamespace(Arguments& arguments) {
+  const Path uid_map(arguments, 0, Path::Encoding::kUtf8);
+  const Path gid_map(arguments, 1, Path::Encoding::kUtf8);
+  if (!arguments.ok()) return 0;
+  for (const Path* map : {&uid_map, &gid_map}) {
+    if (map->error() != 0) return -map->error();
+  }
+  const auto pid = static_cast<pid_t>(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, nullptr, nullptr, nullptr, 0));
+  if (pid == -1) return -errno;
+  // SAFETY: a forked copy of a threaded process: it makes this one call only.
+  while (pid == 0) syscall(SYS_pause);
+  int64_t result = WriteMap(pid, "uid_map", uid_map.c_str());
+  if (result == 0) result = WriteMap(pid, "gid_map", gid_map.c_str());
+  if (result == 0) {
+    char path[64];
+    std::snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+    result = NewDescriptor(open(path, O_RDONLY | O_CLOEXEC));
+  }
+  kill(pid, SIGKILL);
+  while (waitpid(pid, nullptr, 0) == -1 && errno == EINTR) {
+  }
+  return result;
+}
+
 constexpr Export kExports[] = {
+    {"makeUserNamespace", Numeric<MakeUserNamespace>},
     {"sealTree", Numeric<SealTree>},
     {"attachTree", Numeric<AttachTree>},
     {"detachTree", Numeric<DetachTree>},

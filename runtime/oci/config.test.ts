@@ -8,6 +8,9 @@ const inProcess = (fields: Json): Json => ({ ...base, process: { ...process, ...
 const inLinux = (linux: Json): Json => ({ ...base, linux });
 const withMount = (mount: Json): Json => ({ ...base, mounts: [{ destination: '/m', type: 'tmpfs', ...mount }] });
 
+const MAPPING = { containerID: 1000, hostID: 0, size: 1 };
+const BIND = { type: 'bind', source: '/s', options: ['bind'] };
+
 /** The field that a config is refused for, or null. */
 function refusedField(config: unknown): string | null {
 	try {
@@ -115,8 +118,16 @@ const REFUSED: readonly (readonly [field: string, config: unknown])[] = [
 	['mounts[0].destination', withMount({ destination: 'm' })],
 	['mounts[0].type', withMount({ type: 'ext4' })],
 	['mounts[0].source', withMount({ type: 'bind', options: ['bind'] })],
-	['mounts[0].uidMappings', withMount({ uidMappings: [] })],
-	['mounts[0].gidMappings', withMount({ gidMappings: [] })],
+	['mounts[0].uidMappings', withMount({ uidMappings: [MAPPING] })],
+	['mounts[0].gidMappings', withMount({ gidMappings: [MAPPING] })],
+	['mounts[0].gidMappings', withMount({ ...BIND, uidMappings: [MAPPING] })],
+	['mounts[0].uidMappings', withMount({ ...BIND, gidMappings: [MAPPING] })],
+	['mounts[0].options', withMount({ ...BIND, options: ['bind', 'idmap'] })],
+	['mounts[0].options', withMount({ ...BIND, options: ['rbind', 'idmap'], uidMappings: [MAPPING], gidMappings: [MAPPING] })],
+	['mounts[0].uidMappings[0].size', withMount({ ...BIND, uidMappings: [{ containerID: 0, hostID: 0 }] })],
+	['mounts[0].uidMappings[0].size', withMount({ ...BIND, uidMappings: [{ containerID: 0, hostID: 1, size: 65536 }] })],
+	['mounts[0].uidMappings[0].size', withMount({ ...BIND, uidMappings: [{ containerID: 0, hostID: 1, size: 0 }] })],
+	['mounts[0].uidMappings[0].hostID', withMount({ ...BIND, uidMappings: [{ containerID: 0, hostID: 65536, size: 1 }] })],
 	...['idmap', 'ridmap', 'tmpcopyup', 'nr_inodes=x', 'sync', 'size=x', 'mode=9', 'uid=70000'].map(
 		(option) => ['mounts[0].options', withMount({ options: [option] })] as const,
 	),

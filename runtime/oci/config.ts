@@ -2,6 +2,7 @@ import { totalmem } from 'node:os';
 import { isAbsolute } from 'node:path';
 import { parseTmpfsOptions } from '../kernel/fs/tmpfs/tmp-options.js';
 import { type Hooks, parseHooks } from './hooks.js';
+import { type MountIdMappings, parseMountIdMappings } from './id-mappings.js';
 import { CAP_NAMES, RLIMIT_NAMES } from './names.js';
 import { NO_RESOURCES, parseResources, type Resources } from './resources.js';
 import { parseIoPriority, parseScheduler, type SchedulerConfig } from './scheduling.js';
@@ -49,6 +50,8 @@ const NO_DIFFERENCE = new Set(['async', 'loud', 'silent', 'nolazytime', 'noivers
 /** How a mount propagates inside the container; nothing goes out to the host or comes in from it. With an "r" before it: all that is mounted below, too. */
 const PROPAGATION_TYPES = ['private', 'shared', 'slave', 'unbindable'] as const;
 export const PROPAGATION_OPTIONS: readonly string[] = PROPAGATION_TYPES.flatMap((type) => [type, `r${type}`]);
+/** That the ids of a bind mount's files are mapped, and those of what is mounted below. */
+export const ID_MAP_OPTIONS: readonly string[] = ['idmap', 'ridmap'];
 /** Highest user and group id: each pod has this many of the host's, less one. */
 const MAX_ID = 65535;
 /** Rows and columns: struct winsize has 16 bits for each. */
@@ -111,6 +114,8 @@ export interface MountConfig {
 	readonly max: number | null;
 	/** Applied in this order once it is mounted. */
 	readonly propagation: readonly PropagationConfig[];
+	/** Ids of a bind mount's files that are others than the stored ones; null: the same. */
+	readonly idMappings: MountIdMappings | null;
 }
 
 /** A device node: one of those that the guest kernel has. */
@@ -277,7 +282,7 @@ function parseMount(mount: Section): MountConfig {
 			flags = (flags | flag.set) & ~flag.clear;
 			continue;
 		}
-		if (option === 'bind' || option === 'rbind' || NO_DIFFERENCE.has(option)) continue;
+		if (option === 'bind' || option === 'rbind' || (isBind && ID_MAP_OPTIONS.includes(option)) || NO_DIFFERENCE.has(option)) continue;
 		const change = parsePropagation(option);
 		if (change !== null) {
 			propagation.push(change);
@@ -320,7 +325,8 @@ function parseMount(mount: Section): MountConfig {
 		throw new ConfigError(mount.name('options'), `the option ${JSON.stringify(option)} is not honoured`);
 	}
 	const source = mount.string('source', isBind ? undefined : type);
-	mount.refuse('uidMappings').refuse('gidMappings');
+	if (!isBind) mount.refuse('uidMappings', isNotEmpty).refuse('gidMappings', isNotEmpty);
+	const idMappings = isBind ? parseMountIdMappings(mount, options, MAX_ID) : null;
 	mount.end();
 	return {
 		destination,
@@ -336,6 +342,7 @@ function parseMount(mount: Section): MountConfig {
 		ptmxMode,
 		max,
 		propagation,
+		idMappings,
 	};
 }
 

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { HostError } from '../host-error.js';
 import { native } from '../native.js';
 import type { Config } from '../oci/config.js';
+import { idMapText, type MountIdMappings } from '../oci/id-mappings.js';
 import { idBase, processStart } from '../oci/state.js';
 import { nodeLibraries } from './node-libraries.js';
 import { mountRootfs } from './rootfs.js';
@@ -118,7 +119,13 @@ export function openTrees(
 			// A lent file is mapped by the host, which looks at its own mount when a mapping is made executable, then or later.
 			const isReadOnly = (mount.flags & MS_RDONLY) !== 0;
 			const attributes = (isReadOnly ? MOUNT_ATTR_RDONLY : 0) | ((mount.flags & MS_NOEXEC) !== 0 ? MOUNT_ATTR_NOEXEC : 0);
-			trees.push(openTree(resolve(bundle, mount.source), attributes, mount.isRecursive, userNamespace));
+			const path = resolve(bundle, mount.source);
+			const mapped = mount.idMappings === null ? userNamespace : mappingNamespace(mount.idMappings, idBase(idSlot), mount.destination);
+			try {
+				trees.push(openTree(path, attributes, mount.isRecursive, mapped));
+			} finally {
+				if (mapped !== userNamespace) native.close(mapped);
+			}
 		}
 		return trees;
 	} catch (error) {
@@ -134,6 +141,13 @@ export function sealRoot(config: Config, rootFd: number): void {
 	if (!config.root.readonly) return;
 	const error = native.setMountAttributes(rootFd, MOUNT_ATTR_RDONLY, 0, -1, true);
 	if (error < 0) throw HostError.errno('Make the root read-only', -error);
+}
+
+/** A user namespace that a mount's ids are mapped by: from stored ids to those of the sandbox whose first is `base`. The caller closes it. */
+function mappingNamespace({ uids, gids }: MountIdMappings, base: number, destination: string): number {
+	const fd = native.makeUserNamespace(idMapText(uids, base), idMapText(gids, base));
+	if (fd < 0) throw HostError.errno(`Make the id mappings of the mount at ${destination} (do they overlap?)`, -fd);
+	return fd;
 }
 
 function cloneTree(path: string, isRecursive: boolean): number {

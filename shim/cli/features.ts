@@ -1,4 +1,4 @@
-import { MOUNT_FLAGS, PROPAGATION_OPTIONS } from '../../runtime/oci/config.js';
+import { ID_MAP_OPTIONS, MOUNT_FLAGS, PROPAGATION_OPTIONS } from '../../runtime/oci/config.js';
 import { HOOK_POINTS } from '../../runtime/oci/hooks.js';
 import { CAP_NAMES } from '../../runtime/oci/names.js';
 import type { Handler } from '../../runtime/sandbox/sandbox.js';
@@ -9,7 +9,7 @@ export function features(handler: Handler['name'] = 'isopod'): object {
 		ociVersionMin: '1.0.0',
 		ociVersionMax: '1.2.0',
 		hooks: [...HOOK_POINTS],
-		mountOptions: ['bind', 'rbind', ...PROPAGATION_OPTIONS, ...MOUNT_FLAGS.keys()].sort(),
+		mountOptions: ['bind', 'rbind', ...ID_MAP_OPTIONS, ...PROPAGATION_OPTIONS, ...MOUNT_FLAGS.keys()].sort(),
 		linux: {
 			namespaces: ['cgroup', 'ipc', 'mount', 'network', 'pid', 'uts'],
 			capabilities: [...CAP_NAMES],
@@ -18,7 +18,7 @@ export function features(handler: Handler['name'] = 'isopod'): object {
 			apparmor: { enabled: false },
 			selinux: { enabled: false },
 			intelRdt: { enabled: false },
-			mountExtensions: { idmap: { enabled: false } },
+			mountExtensions: { idmap: { enabled: true } },
 		},
 		annotations: { 'dev.isopod.handler': handler },
 		potentiallyUnsafeConfigAnnotations: [],

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type ConfigChanges, HANDLER, until, Workbench } from './testing.js';
@@ -233,6 +233,39 @@ test('mounts propagate as they are told, with all options of tmpfs and with what
 	t.match(stdout, /^\/tmp rw,relatime,nosymfollow shared:\d+ rw,size=1048576k,nr_inodes=2048,mode=700,gid=5(,inode64)?$/m);
 	t.match(stdout, /^\/mnt ro,nosuid,relatime shared:\d+ /m, 'the root’s propagation comes last');
 	t.match(stderr, /Read-only file system/);
+	t.strictSame(bench.leftovers, []);
+});
+
+test("a bind mount's ids are mapped as it says, for what is there and for what is made", async (t, bench) => {
+	const folder = join(bench.folder, 'mapped');
+	mkdirSync(folder);
+	chownSync(folder, 1000, 1001);
+	const chown = ['CAP_CHOWN'];
+	const capabilities = { bounding: chown, permitted: chown, effective: chown };
+	for (const [name, id] of Object.entries({ theirs: 1000, other: 70000, none: 5 })) {
+		writeFileSync(join(folder, name), name);
+		chownSync(join(folder, name), id, id + 1);
+	}
+	const uidMappings = [
+		{ containerID: 1000, hostID: 0, size: 10 },
+		{ containerID: 70000, hostID: 10, size: 1 },
+	];
+	const gidMappings = [
+		{ containerID: 1001, hostID: 0, size: 10 },
+		{ containerID: 70001, hostID: 20, size: 1 },
+	];
+	const mount = { destination: '/mnt', type: 'bind', source: folder, options: ['rbind', 'ridmap'], uidMappings, gidMappings };
+	bench.configure(['sh', '-c', 'cd /mnt; stat -c "%n %u %g" theirs other none; echo new >new && chown 10:20 new; chown 11 theirs'], {
+		mounts: [mount],
+		process: { capabilities },
+	});
+	const { stdout, stderr } = bench.isopod(['run', 'c1']);
+	t.equal(stdout, 'theirs 0 0\nother 10 20\nnone 65534 65534\n');
+	t.match(stderr, /theirs: Value too large/, 'an id that is not mapped');
+	const { uid, gid } = statSync(join(folder, 'new'));
+	t.strictSame([uid, gid], [70000, 70001], 'stored the other way round');
+	bench.configure(['true'], { mounts: [{ ...mount, uidMappings: [...uidMappings, { containerID: 1005, hostID: 30, size: 1 }] }] });
+	t.match(bench.isopod(['run', 'c2']), { code: 1, stderr: /Make the id mappings of the mount at \/mnt .*EINVAL/ });
 	t.strictSame(bench.leftovers, []);
 });
 
