@@ -355,6 +355,12 @@ function parsePropagation(option: string): PropagationConfig | null {
 /** Namespaces that every container has of its own, those of them too that are not listed: none is ever the host's. */
 const OWN_NAMESPACES = new Set(['pid', 'ipc', 'uts', 'mount', 'cgroup', 'network']);
 
+const NATIVE_CLOCKS = "guests read the host's clocks natively";
+const REFUSED_NAMESPACES: ReadonlyMap<string, string> = new Map([
+	['user', 'each pod has user ids of its own on the host anyway'],
+	['time', NATIVE_CLOCKS],
+]);
+
 /** Of the namespaces of the pod's first container, the ones that another may join: by a path below /proc/PID/ns of the sandbox process. */
 export const SHARED_NAMESPACES = ['ipc', 'uts', 'pid'] as const;
 export type SharedNamespace = (typeof SHARED_NAMESPACES)[number];
@@ -372,7 +378,9 @@ function parseLinux(linux: Section): Config['linux'] {
 		if (types.has(type)) throw new ConfigError(namespace.name('type'), `there are two ${type} namespaces`);
 		types.add(type);
 		const path = namespace.string('path', '');
-		if (!OWN_NAMESPACES.has(type)) throw new ConfigError(namespace.name('type'), `a ${type} namespace is not honoured`);
+		const whyNot = REFUSED_NAMESPACES.get(type);
+		if (whyNot !== undefined) throw new ConfigError(namespace.name('type'), `a ${type} namespace is not honoured: ${whyNot}`);
+		if (!OWN_NAMESPACES.has(type)) throw new ConfigError(namespace.name('type'), `no namespace is called ${JSON.stringify(type)}`);
 		if (path !== '' && !isAbsolute(path))
 			throw new ConfigError(namespace.name('path'), `want an absolute path, got ${JSON.stringify(path)}`);
 		if (path !== '' && type === 'network') networkNamespace = path;
@@ -387,9 +395,11 @@ function parseLinux(linux: Section): Config['linux'] {
 	const rootPropagation = parsePropagation(propagation === '' ? 'private' : propagation);
 	if (rootPropagation === null)
 		throw new ConfigError(linux.name('rootfsPropagation'), `${JSON.stringify(propagation)} is not honoured by this version`);
-	for (const field of ['uidMappings', 'gidMappings', 'mountLabel', 'intelRdt', 'timeOffsets', 'netDevices', 'memoryPolicy']) {
+	for (const field of ['uidMappings', 'gidMappings', 'mountLabel', 'intelRdt', 'netDevices', 'memoryPolicy']) {
 		linux.refuse(field, isNotEmpty);
 	}
+	const offsets = linux.optionalSection('timeOffsets')?.names() ?? [];
+	if (offsets.length > 0) throw new ConfigError(linux.name('timeOffsets'), `is not honoured: ${NATIVE_CLOCKS}`);
 	const resources = linux.optionalSection('resources');
 	const seccomp = linux.optionalSection('seccomp');
 	const personality = linux.optionalSection('personality');

@@ -172,7 +172,8 @@ function deviceValue(device: Section, field: string): DeviceValue {
 		minor: device.integer('minor', 0),
 		value: device.integer(field, 0, Number.MAX_SAFE_INTEGER),
 	};
-	device.ignore('leafWeight');
+	// Gone from Linux since 5.0.
+	device.refuse('leafWeight', (weight) => weight !== 0);
 	device.end();
 	return value;
 }

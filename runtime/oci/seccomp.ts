@@ -30,6 +30,21 @@ export interface SeccompProfile {
 }
 
 const OPERATORS: ReadonlySet<string> = new Set(['NE', 'LT', 'LE', 'EQ', 'GE', 'GT', 'MASKED_EQ']);
+/**
+ * Flags that make no difference: a profile is installed before a container has a second thread (TSYNC), no call of a profile waits for a listener
+ * (WAIT_KILLABLE_RECV), and what is logged (LOG) is the host's to decide, as is how it guards against speculation (SPEC_ALLOW).
+ */
+const FLAGS_WITHOUT_EFFECT: ReadonlySet<string> = new Set([
+	'SECCOMP_FILTER_FLAG_TSYNC',
+	'SECCOMP_FILTER_FLAG_LOG',
+	'SECCOMP_FILTER_FLAG_SPEC_ALLOW',
+	'SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV',
+]);
+/**
+ * An agent wants a descriptor that SECCOMP_IOCTL_NOTIF_RECV works on, which only the host's kernel makes, one for all the filters of a process
+ * (has_duplicate_listener in kernel/seccomp.c: EBUSY). The sandbox process holds it: whoever had it could answer all of the guests' calls.
+ */
+const NO_LISTENER = "is not honoured: a process has one seccomp listener, which is the guest kernel's";
 const EPERM = 1;
 const MAX_ERRNO = 4095;
 const MAX_ARGUMENTS = 6;
@@ -50,9 +65,15 @@ export function parseSeccomp(seccomp: Section): SeccompProfile {
 			return result;
 		}),
 	};
-	// Guests make calls of one architecture only; the others end in ENOSYS whatever the profile says.
-	seccomp.ignore('architectures').ignore('flags');
-	seccomp.refuse('listenerPath', (path) => path !== '').refuse('listenerMetadata', (data) => data !== '');
+	// Guests make calls of one architecture only, which every profile is for; the others end in ENOSYS whatever the profile says.
+	for (const name of seccomp.list('architectures'))
+		if (!/^SCMP_ARCH_[A-Z0-9_]+$/.test(name)) throw new ConfigError(seccomp.name('architectures'), `${name} is no architecture`);
+	for (const flag of seccomp.list('flags'))
+		if (!FLAGS_WITHOUT_EFFECT.has(flag)) throw new ConfigError(seccomp.name('flags'), `${flag} is not honoured`);
+	const path = seccomp.string('listenerPath', '');
+	if (path !== '') throw new ConfigError(seccomp.name('listenerPath'), NO_LISTENER);
+	const metadata = seccomp.string('listenerMetadata', '');
+	if (metadata !== '') throw new ConfigError(seccomp.name('listenerMetadata'), NO_LISTENER);
 	seccomp.end();
 	return profile;
 }
@@ -72,6 +93,8 @@ function parseAction(section: Section, field: string, errno: number): SeccompAct
 			return { kind: 'killProcess' };
 		case 'SCMP_ACT_TRAP':
 			return { kind: 'signal' };
+		case 'SCMP_ACT_NOTIFY':
+			throw new ConfigError(section.name(field), `the action ${name} ${NO_LISTENER}`);
 		default:
 			throw new ConfigError(section.name(field), `the action ${name} is not honoured`);
 	}
