@@ -80,6 +80,7 @@ void Agent::Run() {
   UpdatePortWatch();
   while (is_usable_ && !is_power_off_) {
     loop_.Run();
+    ForgetEndedExecs();
     if (channel_.has_pending() != is_waiting_for_room_) UpdatePortWatch();
   }
 }
@@ -513,13 +514,13 @@ void Agent::ReapProcesses() {
 void Agent::Ended(RunningProgram* program, uint32_t status) {
   program->has_ended = true;
   program->status = status;
-  // What it said last may still be there to be read.
-  if (program->report_watch != 0) OnReport(program->number);
   for (Output& output : program->outputs) {
     int bytes = 0;
     if (output.file.is_open() && ioctl(output.file.get(), FIONREAD, &bytes) == 0)
       output.left = static_cast<size_t>(bytes);
   }
+  // What it said last may still be there to be read; its end may be told then.
+  if (program->report_watch != 0) OnReport(program->number);
   TellEnd(program);
 }
 
@@ -536,6 +537,19 @@ void Agent::TellEnd(RunningProgram* program) {
     if (container->number == program->number) OnMemoryEvent(id);
   }
   channel_.Send(Writer().Message(4, Writer().Number(1, program->number).Number(2, program->status)));
+}
+
+void Agent::ForgetEndedExecs() {
+  std::erase_if(programs_, [this](auto& entry) {
+    RunningProgram& program = *entry.second;
+    if (!program.is_exec || !program.is_exit_sent || program.report_watch != 0) return false;
+    // What it has left behind may still write.
+    for (const Output& output : program.outputs) {
+      if (output.file.is_open()) return false;
+    }
+    loop_.Unwatch(&program.input.watch);
+    return true;
+  });
 }
 
 std::string Agent::SendSignal(const Signal& signal) {

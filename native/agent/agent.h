@@ -61,6 +61,8 @@ class Agent {
   void Ended(RunningProgram* program, uint32_t status);
   // Tells of an end once all that the program wrote is sent.
   void TellEnd(RunningProgram* program);
+  // Of an exec that is over, nothing is kept: there may be any number of them in a container's life.
+  void ForgetEndedExecs();
   void OnMemoryEvent(const std::string& container_id);
   void SendHello(uint32_t id);
   void UpdatePortWatch();
