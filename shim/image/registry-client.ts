@@ -40,6 +40,8 @@ export interface FetchedManifest {
 	readonly bytes: Buffer;
 }
 
+/** Of one that nobody answers: a registry that is being restarted is back by then, and a wrong address is told soon. */
+const REFUSED_ATTEMPTS = 2;
 const MAX_REDIRECTS = 10;
 const MAX_TOKEN_BYTES = 1 << 20;
 const MAX_BACK_OFF_MS = 30_000;
@@ -156,8 +158,8 @@ export class RegistryClient {
 			try {
 				return await action();
 			} catch (error) {
-				if (!isTransient(error) || attempt >= this.attempts || this.signal?.aborted === true)
-					throw HostError.from('Ask the registry', error);
+				const attempts = isRefused(error) ? Math.min(this.attempts, REFUSED_ATTEMPTS) : this.attempts;
+				if (!isTransient(error) || attempt >= attempts || this.signal?.aborted === true) throw HostError.from('Ask the registry', error);
 				await this.backOff(attempt, error instanceof RegistryError ? error.retryAfterMs : 0);
 			}
 		}
@@ -319,6 +321,11 @@ export function isTransient(error: unknown): boolean {
 	if (error instanceof RegistryError) return error.canRetry;
 	const code = error instanceof Error && 'code' in error ? String(error.code) : '';
 	return /^(ECONN|EPIPE$|ETIMEDOUT$|EAI_AGAIN$|ENETUNREACH$|EHOSTUNREACH$|UND_ERR|HPE_)/.test(code);
+}
+
+/** Nothing listens there, or no way leads there. */
+function isRefused(error: unknown): boolean {
+	return error instanceof Error && 'code' in error && /^(ECONNREFUSED|ENETUNREACH|EHOSTUNREACH)$/.test(String(error.code));
 }
 
 function trim(base: URL): string {

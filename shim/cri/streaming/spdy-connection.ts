@@ -1,5 +1,6 @@
 import { Duplex } from 'node:stream';
 import { HostError } from '../../../runtime/host-error.js';
+import { SocketReader } from './socket-reader.js';
 import {
 	controlFrame,
 	dataFrameHeader,
@@ -98,17 +99,16 @@ export class SpdyConnection {
 	private onAnswer: ((code: 'EPIPE' | 'ECONNREFUSED' | null) => void) | null = null;
 	private isClosed = false;
 	private isServing = false;
+	private readonly reader: SocketReader;
 
 	/** `onStream` gets each stream that the client opens; what it throws refuses the stream. Null makes this the client's end. */
 	constructor(
 		private readonly socket: Duplex,
 		private readonly onStream: ((stream: SpdyStream) => void) | null,
 	) {
-		socket.on('error', () => this.close());
-		// A server that has said all ends the connection: what a slow reader has not taken yet is still in `serve`, at whose end this closes.
-		socket.on('close', () => {
-			if (onStream !== null || !this.isServing) this.close();
-		});
+		this.reader = new SocketReader(socket);
+		socket.on('error', () => this.lose());
+		socket.on('close', () => this.lose());
 	}
 
 	/**
@@ -154,6 +154,14 @@ export class SpdyConnection {
 		}
 	}
 
+	/**
+	 * The other side is gone. A server that has said all ends the connection, and what a slow reader has not taken yet, such as the program's exit code
+	 * at the end, is still in `serve`, at whose end this closes.
+	 */
+	private lose(): void {
+		if (this.onStream !== null || !this.isServing) this.close();
+	}
+
 	/** Ends the connection and all of its streams. */
 	close(): void {
 		if (this.isClosed) return;
@@ -162,6 +170,7 @@ export class SpdyConnection {
 		// What was said to its end before the other side went can still be read.
 		for (const stream of [...this.streams.values()]) if (!stream.isWhole) stream.receiveReset();
 		this.headerReader.close();
+		this.reader.discard();
 		// What is written still goes out; a client that does not read it has some seconds.
 		this.socket.end();
 		const timer = setTimeout(() => this.socket.destroy(), LINGER_MS);
@@ -185,11 +194,10 @@ export class SpdyConnection {
 
 	private async readFrames(head: Buffer): Promise<void> {
 		let buffered = head;
-		const chunks = this.socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
 		const more = async (): Promise<boolean> => {
-			const { done, value } = await chunks.next();
-			if (done === true) return false;
-			buffered = buffered.length === 0 ? value : Buffer.concat([buffered, value]);
+			const chunk = await this.reader.next();
+			if (chunk === null) return false;
+			buffered = buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk]);
 			return true;
 		};
 		for (;;) {
@@ -279,6 +287,12 @@ export class SpdyConnection {
 	}
 
 	sendData(id: number, bytes: Buffer, flags: number, done: (error?: Error | null) => void): void {
+		// What has come is read first: it may be the program's end, and a write to a server that is gone after it would be the socket's.
+		if (this.onStream === null) setImmediate(() => this.writeData(id, bytes, flags, done));
+		else this.writeData(id, bytes, flags, done);
+	}
+
+	private writeData(id: number, bytes: Buffer, flags: number, done: (error?: Error | null) => void): void {
 		if (this.isClosed) {
 			done(new HostError('Send to a SPDY stream', 'EPIPE'));
 			return;
