@@ -22,7 +22,6 @@
 
 #include "container-setup.h"
 #include "device-filter.h"
-#include "dial.h"
 #include "files.h"
 #include "machine.h"
 
@@ -274,8 +273,7 @@ std::string Agent::ExecIn(const Exec& spec, uint32_t id) {
   if (container == nullptr) return "container does not exist";
   const RunningProgram* first = FindProgram(container->number);
   if (first == nullptr || first->has_ended) return "cannot exec in a stopped container";
-  const bool is_dial = spec.program.dial_port != 0;
-  if (spec.program.arguments.empty() && !is_dial) return "process args cannot be empty";
+  if (spec.program.arguments.empty()) return "process args cannot be empty";
   if (FindProgram(spec.program.number) != nullptr || programs_.size() >= kMaximumPrograms)
     return "no such program can be made";
   auto program = std::make_unique<RunningProgram>();
@@ -286,15 +284,12 @@ std::string Agent::ExecIn(const Exec& spec, uint32_t id) {
   int pidfd = -1;
   const pid_t pid = Fork(0, container->cgroup.get(), &pidfd);
   if (pid < 0) return Failure("make process");
-  if (pid == 0 && is_dial) {
-    RunDial(spec.program.dial_port, {child_report.get(), {children[0].get(), children[1].get(), -1}});
-  }
   if (pid == 0) {
     RunExec(spec.program, container->pidfd.get(),
             {child_report.get(), {children[0].get(), children[1].get(), children[2].get()}});
   }
   close(pidfd);
-  (is_dial ? program->pid : program->helper_pid) = pid;
+  program->helper_pid = pid;
   program->is_exec = true;
   program->waiting_call = id;
   const uint32_t number = spec.program.number;

@@ -214,9 +214,6 @@ static bool Parse(std::string_view bytes, Program* to) {
       case 24:
         to->filter = reader.String();
         break;
-      case 25:
-        to->dial_port = reader.Number32();
-        break;
       default:
         break;
     }

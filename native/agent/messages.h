@@ -104,7 +104,6 @@ struct Program {
   bool has_stdout = false;
   bool has_stderr = false;
   std::string filter;
-  uint32_t dial_port = 0;
 };
 
 struct Setting {

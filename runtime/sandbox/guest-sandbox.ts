@@ -217,11 +217,6 @@ export class GuestSandbox implements Sandbox {
 		return this.hostPid(outsidePid);
 	}
 
-	/** Connects `fd`, a socket, to a port of a machine's own address, as an exec of one of its containers. Throws what the machine says. */
-	async dial(id: string, execId: string, dialPort: number, fd: number): Promise<void> {
-		await withStdio([fd, fd, -1], false, (fds) => this.client.call({ exec: { containerId: id, execId, dialPort } }, fds));
-	}
-
 	async deleteExec(id: string, execId: string): Promise<void> {
 		await this.client.call({ delete: { containerId: id, execId } });
 	}

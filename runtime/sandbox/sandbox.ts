@@ -59,8 +59,6 @@ export interface Sandbox {
 	start(id: string): Promise<{ readonly pid: number; readonly ended: Promise<Exit> }>;
 	/** Another program in a container, `process` as the OCI specification has it, under an id of the caller's: the host's pid of it, 0 when it has ended by now. */
 	exec(id: string, execId: string, process: object, stdio: readonly number[]): Promise<number>;
-	/** For a virtual machine: connects `fd`, a socket that stays the caller's, to a port of its own address, as an exec of one of its containers. Rejects with what the machine says. */
-	dial(id: string, execId: string, port: number, fd: number): Promise<void>;
 	/** Forgets an exec that has ended. */
 	deleteExec(id: string, execId: string): Promise<void>;
 	/** How a container's program (`execId` '') or an exec ended, whenever that is or was. 137 when the sandbox went with it. */

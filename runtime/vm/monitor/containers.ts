@@ -1,5 +1,4 @@
 import { writeSync } from 'node:fs';
-import type { isopod } from '../../../proto/generated/agent.js';
 import { native } from '../../native.js';
 import { type Config, type ProcessConfig, parseProcess } from '../../oci/config.js';
 import type { Resources } from '../../oci/resources.js';
@@ -121,26 +120,16 @@ export class VmContainers {
 	/** Its id. */
 	async exec(id: string, wantedId: string, process: string, stdio: readonly number[]): Promise<string> {
 		const container = this.get(id);
-		const config = parseProcess(new Section(JSON.parse(process), 'process'));
-		return this.add(container, wantedId, stdio, config.terminal, (number) =>
-			programSpec(number, sized(config, stdio[1]!), [true, true, true], container.filter),
-		);
-	}
-
-	private async add(
-		container: VmContainer,
-		wantedId: string,
-		stdio: readonly number[],
-		hasTerminal: boolean,
-		specOf: (number: number) => isopod.agent.IProgram,
-	): Promise<string> {
 		if (container.status !== RUNNING) throw new Error('cannot exec in a container that is not running');
 		const execId = wantedId === '' ? `exec-${this.nextExec++}` : wantedId;
 		if (container.execs.has(execId)) throw new Error(`there is an exec ${JSON.stringify(execId)} in this container`);
-		const program = new Program(this.loop, this.machine.agent, stdio, hasTerminal, () => {});
+		const config = parseProcess(new Section(JSON.parse(process), 'process'));
+		const program = new Program(this.loop, this.machine.agent, stdio, config.terminal, () => {});
 		container.execs.set(execId, program);
 		try {
-			await this.machine.agent.call({ exec: { containerId: container.id, program: specOf(program.number) } });
+			await this.machine.agent.call({
+				exec: { containerId: id, program: programSpec(program.number, sized(config, stdio[1]!), [true, true, true], container.filter) },
+			});
 			program.begin();
 			return execId;
 		} catch (error) {
@@ -148,11 +137,6 @@ export class VmContainers {
 			program.abandon();
 			throw error;
 		}
-	}
-
-	/** Connects to a port of the machine's own address, between the first two of `stdio`: its end is an exec's. */
-	async dial(id: string, execId: string, dialPort: number, stdio: readonly number[]): Promise<void> {
-		await this.add(this.get(id), execId, stdio, false, (number) => ({ number, dialPort, hasStdin: true, hasStdout: true }));
 	}
 
 	wait(id: string, execId: string, action: (end: ProgramEnd) => void): void {

@@ -96,11 +96,7 @@ export class VmControlServer {
 			return {};
 		}
 		if (request.exec) {
-			const { containerId, execId, process, dialPort } = request.exec;
-			if (dialPort) {
-				await containers.dial(containerId!, execId!, dialPort, fds);
-				return {};
-			}
+			const { containerId, execId, process } = request.exec;
 			// The guest's processes are none of the host's: the monitor stands for them.
 			return { execId: await containers.exec(containerId!, execId ?? '', process!, fds), outsidePid: globalThis.process.pid };
 		}

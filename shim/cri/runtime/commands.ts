@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { connect, Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { constants } from 'node:os';
 import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { status } from '@grpc/grpc-js';
 import { HostError } from '../../../runtime/host-error.js';
-import { native } from '../../../runtime/native.js';
 import { enterNetworkNamespace } from '../../../runtime/oci/network-namespace.js';
 import type { Sandbox } from '../../../runtime/sandbox/sandbox.js';
 import { CriError } from '../server/cri-error.js';
@@ -70,11 +69,13 @@ export async function exec(command: Command, options: StreamOptions, session: Se
 	}
 }
 
-/** Where a pod's ports are reached: in the network namespace at a path, or from within the virtual machine of a container. */
-export type PortTarget = { readonly netns: string } | { readonly machine: Sandbox; readonly containerId: string };
-
-/** Of which the first that doesn't refuse is taken. */
-const LOOPBACKS = ['127.0.0.1', '::1'];
+/** Where a pod's ports are reached. */
+export interface PortTarget {
+	/** The namespace that `hosts` are looked for in: its path; null for the host's own. */
+	readonly netns: string | null;
+	/** Addresses, of which the first that doesn't refuse is taken. */
+	readonly hosts: readonly string[];
+}
 
 /** Carries one connection to a port of a pod. Throws HostError. */
 export async function forwardPort(target: PortTarget, port: number, stream: Duplex, signal: AbortSignal): Promise<void> {
@@ -174,13 +175,12 @@ async function carry(source: Readable | null, target: NodeJS.WritableStream | nu
 }
 
 /** Throws HostError: the first address's failure. */
-async function connectTo(target: PortTarget, port: number): Promise<Socket> {
+async function connectTo({ netns, hosts }: PortTarget, port: number): Promise<Socket> {
 	const step = `Connect to the port ${port} of the pod`;
-	if ('machine' in target) return connectWithin(target.machine, target.containerId, port, step);
-	let failure = new HostError(step, 'ECONNREFUSED');
-	for (const [at, host] of LOOPBACKS.entries()) {
+	let failure = new HostError(`${step}: it has no address`, 'EADDRNOTAVAIL');
+	for (const [at, host] of hosts.entries()) {
 		try {
-			return await connectIn(target.netns, host, port);
+			return await connectIn(netns, host, port);
 		} catch (error) {
 			if (at === 0) failure = HostError.from(step, error);
 			if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED') break;
@@ -189,39 +189,16 @@ async function connectTo(target: PortTarget, port: number): Promise<Socket> {
 	throw failure;
 }
 
-/** A connection that a machine's agent makes, which is an exec of one of its containers. */
-async function connectWithin(machine: Sandbox, containerId: string, port: number, step: string): Promise<Socket> {
-	const ends = new Int32Array(2);
-	const error = native.socketPair(ends);
-	if (error < 0) throw HostError.errno('Make a socket pair', -error);
-	const socket = new Socket({ fd: ends[0]!, readable: true, writable: true });
-	const execId = `dial-${randomBytes(8).toString('hex')}`;
-	try {
-		await machine.dial(containerId, execId, port, ends[1]!);
-	} catch (failure) {
-		socket.destroy();
-		throw HostError.from(step, failure);
-	} finally {
-		native.close(ends[1]!);
-	}
-	const forget = async (): Promise<void> => {
-		await machine.signal(containerId, execId, constants.signals.SIGKILL, false).catch(() => undefined);
-		await machine.wait(containerId, execId);
-		await machine.deleteExec(containerId, execId);
-	};
-	// The machine may be gone.
-	socket.once('close', () => void forget().catch(() => undefined));
-	return socket;
-}
-
 /** A connection that is made in a network namespace. */
-function connectIn(netns: string, host: string, port: number): Promise<Socket> {
+function connectIn(netns: string | null, host: string, port: number): Promise<Socket> {
 	return new Promise((resolve, reject) => {
 		// With nothing else on the stack: what happens until the next tick but one happens in the other namespace.
 		setImmediate(() => {
 			try {
-				const leave = enterNetworkNamespace(netns);
-				process.nextTick(() => process.nextTick(leave));
+				if (netns !== null) {
+					const leave = enterNetworkNamespace(netns);
+					process.nextTick(() => process.nextTick(leave));
+				}
 				// The socket is made on the next tick; an address needs no lookup.
 				const socket = connect({ host, port });
 				socket.once('connect', () => resolve(socket));

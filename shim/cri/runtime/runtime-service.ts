@@ -194,12 +194,11 @@ export function runtimeService(
 		PortForward: ({ podSandboxId, port }) => {
 			const pod = pods.pod(podSandboxId);
 			if (!pod.isReady) throw new CriError(status.FAILED_PRECONDITION, `the pod sandbox ${pod.id} is not running`);
-			const { sandbox } = pod;
-			// A machine's localhost is within it.
+			// A machine's localhost is within it: what listens there alone is not reached.
 			const target =
-				pod.record.handler === 'isopod-vm' && sandbox !== null
-					? { machine: sandbox, containerId: pod.id }
-					: { netns: network.namespaces.path(pod.id) };
+				pod.record.handler === 'isopod-vm'
+					? { netns: null, hosts: pod.record.ips }
+					: { netns: network.namespaces.path(pod.id), hosts: ['127.0.0.1', '::1'] };
 			return { url: streaming.portForward({ ports: port, connect: (to, stream, signal) => forwardPort(target, to, stream, signal) }) };
 		},
 
