@@ -303,8 +303,11 @@ static void delete (const char* scope) {
   if (!is_living()) unlink(socket_path);
   snprintf(path, sizeof path, "%s/%s", state, options.id);
   if (access(path, F_OK) == 0) execute_node("delete", options.bundle);
-  snprintf(path, sizeof path, "%s/rootfs", options.bundle);
-  while (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0) continue;
+  static const char* const kMounts[] = {"rootfs", "pod/shm"};
+  for (int i = 0; i < 2; i++) {
+    snprintf(path, sizeof path, "%s/%s", options.bundle, kMounts[i]);
+    while (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0) continue;
+  }
   print_killed();
 }
 

@@ -8,11 +8,14 @@ import { StateStore } from '../../runtime/oci/state.js';
 import { destroyContainer } from '../../runtime/sandbox/guest-sandbox.js';
 import { unmountRootfs } from '../../runtime/sandbox/rootfs.js';
 import type { Handler } from '../../runtime/sandbox/sandbox.js';
+import { unmountAll } from '../cri/runtime/unmount.js';
 import { Publisher, timestampOf } from './publisher.js';
 import { runtimeInfo } from './runtime-info.js';
+import { podFiles, SandboxService } from './sandbox-service.js';
 import { TaskService } from './task-service.js';
 import { observed } from './ttrpc/observed.js';
 import { TtrpcServer } from './ttrpc/server.js';
+import type { Service } from './ttrpc/service.js';
 
 /** The listening socket that native/shim left at this number. */
 const LISTEN_FD = 3;
@@ -64,11 +67,17 @@ function serve({ namespace, handler, state, socket, events, bundle, level }: Opt
 		await publisher.drained(LAST_EVENTS_MS);
 		process.exit(0);
 	};
-	const tasks = new TaskService(new StateStore(state), handler, namespace, publisher, (level, message) => log[level](message), stop);
-	const service = log.isLevelEnabled('debug') ? observed(tasks.service, (message) => log.debug(message)) : tasks.service;
-	const server = new TtrpcServer({ 'containerd.task.v2.Task': service, 'containerd.task.v3.Task': service }, (error) =>
-		log.warn(`A client of the shim: ${error.message}`),
-	);
+	const store = new StateStore(state);
+	const tasks = new TaskService(store, handler, namespace, publisher, (level, message) => log[level](message), stop);
+	const sandboxes = new SandboxService(store, handler, tasks, stop);
+	const told = (service: Service): Service => (log.isLevelEnabled('debug') ? observed(service, (message) => log.debug(message)) : service);
+	const task = told(tasks.service);
+	const services = {
+		'containerd.task.v2.Task': task,
+		'containerd.task.v3.Task': task,
+		'containerd.runtime.sandbox.v1.Sandbox': told(sandboxes.service),
+	};
+	const server = new TtrpcServer(services, (error) => log.warn(`A client of the shim: ${error.message}`));
 	server.serve(listener);
 	listener.listen({ fd: LISTEN_FD });
 	// They are for what runs in the pod; the shim ends when containerd says so.
@@ -110,6 +119,7 @@ async function cleanUp({ id, state, bundle, socket }: Options): Promise<void> {
 		}
 	}
 	unmountRootfs(join(bundle, 'rootfs'));
+	unmountAll(podFiles(bundle));
 	const { DeleteResponse } = containerd.task;
 	const answer = DeleteResponse.encode({ exitStatus: SIGKILL_STATUS, exitedAt: timestampOf(Date.now()) }).finish();
 	writeSync(1, answer);

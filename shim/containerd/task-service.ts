@@ -9,6 +9,7 @@ import type { StateStore } from '../../runtime/oci/state.js';
 import { GuestSandbox } from '../../runtime/sandbox/guest-sandbox.js';
 import { sandboxOf } from '../../runtime/sandbox/pod.js';
 import type { ContainerSpec, Exit, Handler } from '../../runtime/sandbox/sandbox.js';
+import { type Mount, podMounts } from '../cri/runtime/pod-spec.js';
 import { metrics } from './metrics.js';
 import { admit, operatorConfig } from './operator.js';
 import { ProcessIo, type StdioPaths } from './process-io.js';
@@ -27,11 +28,18 @@ const SIGKILL = 9;
 /** The zero of Go's time.Time, which stands for "not yet". */
 const NEVER = { seconds: -62135596800, nanos: 0 };
 
+/** A sandbox that this shim serves. */
+interface ShimPod {
+	readonly sandbox: GuestSandbox;
+	/** A folder with what its containers have in /etc and /dev/shm (pod-files.ts), if it isn't containerd that gives them that; else null. */
+	readonly files: string | null;
+}
+
 /** containerd's task service for the containers of one pod (or of one container by itself). */
 export class TaskService {
 	private readonly tasks = new Map<string, Task>();
 	/** By the id of their first containers. */
-	private readonly sandboxes = new Map<string, GuestSandbox>();
+	private readonly pods = new Map<string, ShimPod>();
 	/** The control group that this process was moved to; null for the one that it was started in. */
 	private cgroup: string | null = null;
 
@@ -108,7 +116,7 @@ export class TaskService {
 		),
 		Shutdown: unary(messages.ShutdownRequest, messages.Empty, ({ now }) => {
 			// The answer goes first.
-			if (this.tasks.size === 0 || now) setImmediate(this.shutDown);
+			if ((this.tasks.size === 0 && this.pods.size === 0) || now) setImmediate(this.shutDown);
 			return EMPTY;
 		}),
 	};
@@ -135,8 +143,12 @@ export class TaskService {
 		const given = readJson(Buffer.from(written), file);
 		const operator = operatorConfig(options);
 		const admitted = admit(given, operator);
-		const text = admitted === given ? written : JSON.stringify(admitted);
-		const config = asArgument(() => parseConfig(admitted));
+		const checked = asArgument(() => parseConfig(admitted));
+		const sandboxId = sandboxOf(checked.annotations, id);
+		const files = this.pods.get(sandboxId)?.files ?? null;
+		const whole = files === null ? admitted : withPodFiles(admitted as OciConfig, files);
+		const config = whole === admitted ? checked : asArgument(() => parseConfig(whole));
+		const text = whole === given ? written : JSON.stringify(whole);
 		this.enterCgroup(operator.shimCgroup);
 		const paths = { stdin, stdout, stderr, terminal };
 		const io = await this.openIo(id, paths);
@@ -151,7 +163,7 @@ export class TaskService {
 			onBuilt: () => io.handedOver(),
 		};
 		try {
-			const sandbox = await this.createIn(sandboxOf(config.annotations, id), spec);
+			const sandbox = await this.createIn(sandboxId, spec);
 			const task = new Task(id, bundle, sandbox, new TaskProcess('', paths, io));
 			task.init.pid = sandbox.pid;
 			this.tasks.set(id, task);
@@ -170,15 +182,25 @@ export class TaskService {
 		this.cgroup = path;
 	}
 
+	/** Has containers that are of `id` by their annotations made in a sandbox from now on. */
+	addPod(id: string, sandbox: GuestSandbox, files: string | null): void {
+		this.pods.set(id, { sandbox, files });
+		sandbox.onOom((containerId) => this.publisher.publish('TaskOOM', { containerId }));
+		sandbox.ended.then((why) => this.log('info', `The sandbox ${id} has ended: ${why}`));
+	}
+
+	removePod(id: string): void {
+		this.pods.get(id)?.sandbox.close();
+		this.pods.delete(id);
+	}
+
 	private async createIn(sandboxId: string, spec: ContainerSpec): Promise<GuestSandbox> {
 		if (sandboxId === spec.id) {
 			const made = await GuestSandbox.make(this.store, spec, undefined, this.handler);
-			this.sandboxes.set(sandboxId, made);
-			made.onOom((id) => this.publisher.publish('TaskOOM', { containerId: id }));
-			made.ended.then((why) => this.log('info', `The sandbox ${sandboxId} has ended: ${why}`));
+			this.addPod(sandboxId, made, null);
 			return made;
 		}
-		const sandbox = this.sandboxes.get(sandboxId);
+		const sandbox = this.pods.get(sandboxId)?.sandbox;
 		if (sandbox === undefined) throw new RpcError(Code.FailedPrecondition, `the sandbox ${sandboxId} of container ${spec.id} is not here`);
 		await sandbox.create(spec);
 		return sandbox;
@@ -262,10 +284,7 @@ export class TaskService {
 			await task.sandbox.delete(id);
 			process.io.close();
 			this.tasks.delete(id);
-			if (this.sandboxes.get(id) === task.sandbox) {
-				this.sandboxes.delete(id);
-				task.sandbox.close();
-			}
+			if (this.pods.get(id)?.sandbox === task.sandbox) this.removePod(id);
 		}
 		const { status: exitStatus, atMs } = process.exit ?? { status: 128 + SIGKILL, atMs: Date.now() };
 		const answer = { pid: process.pid, exitStatus, exitedAt: timestampOf(atMs) };
@@ -306,6 +325,19 @@ export class TaskService {
 }
 
 const EMPTY = messages.Empty.create();
+
+interface OciConfig {
+	readonly root?: { readonly readonly?: boolean };
+	readonly mounts?: readonly Mount[];
+}
+
+/** A container's config with its pod's files where it has none of its own. */
+function withPodFiles(config: OciConfig, files: string): OciConfig {
+	const { root, mounts = [] } = config;
+	const taken = new Set(mounts.map(({ destination }) => destination));
+	const added = podMounts(files, root?.readonly ?? false).filter(({ destination }) => !taken.has(destination));
+	return { ...config, mounts: [...mounts, ...added] };
+}
 
 /** A message's JSON. Throws RpcError. */
 function readJson(bytes: Uint8Array | null, what: string): unknown {

@@ -23,6 +23,8 @@ const LIMIT_MS = 60_000;
 /** The program, with ctr and the shim of runc beside it: Debian's 1.6, unless CONTAINERD names another one. */
 export const CONTAINERD = process.env['CONTAINERD'] ?? 'containerd';
 const CTR = CONTAINERD.includes('/') ? join(dirname(CONTAINERD), 'ctr') : 'ctr';
+/** Of containerd 2.x: "shim" has the shim make pods itself, without a pause image's container. */
+const SANDBOXER = process.env['CONTAINERD_SANDBOXER'] ?? 'podsandbox';
 /** Standard error is the container's. */
 const CTR_ENVIRONMENT = { ...process.env, CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS: '1' };
 /** 1 or 2. */
@@ -113,7 +115,9 @@ ${this.annotated('configured')}    runtime_type = "${RUNTIME}"
     runtime_type = "io.containerd.runc.v2"
   [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.isopod-vm]
     runtime_type = "io.containerd.isopod-vm.v1"
+    sandboxer = "${SANDBOXER}"
 ${this.annotated('isopod', plugin)}    runtime_type = "${RUNTIME}"
+    sandboxer = "${SANDBOXER}"
 ${this.annotated('configured', plugin)}    runtime_type = "${RUNTIME}"
     options.ConfigPath = "${this.operatorFile}"
 `;

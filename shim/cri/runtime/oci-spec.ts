@@ -1,38 +1,24 @@
 import { readFileSync } from 'node:fs';
-import { isAbsolute, join, normalize } from 'node:path';
+import { isAbsolute, normalize } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import type { runtime } from '../../../proto/generated/cri.js';
 import { CAP_NAMES } from '../../../runtime/oci/names.js';
 import type { ImageConfig } from '../../image/manifest.js';
 import { cri } from '../methods.js';
 import { CriError, invalid } from '../server/cri-error.js';
+import { DEFAULT_PATH, groupOf, type Mount, marks, ociResources, type PodPlace, podMounts, sharesPids } from './pod-spec.js';
 import { seccompOf } from './seccomp-profile.js';
 import type { User } from './users.js';
 
 type PodConfig = runtime.v1.PodSandboxConfig.$Properties;
 type ContainerConfig = runtime.v1.ContainerConfig.$Properties;
-type Resources = runtime.v1.LinuxContainerResources.$Properties;
 type CapabilitySet = 'bounding' | 'effective' | 'permitted' | 'inheritable' | 'ambient';
 type NamespaceOption = runtime.v1.NamespaceOption.$Properties;
-
-/** What a pod's containers share. */
-export interface PodPlace {
-	readonly id: string;
-	/** The path of its network namespace. */
-	readonly netns: string;
-	/** A process whose namespaces are the pod's; 0 while the pod is being made. */
-	readonly pid: number;
-	/** Folder with its hosts, resolv.conf, hostname and shm. */
-	readonly files: string;
-	readonly config: PodConfig;
-}
 
 const DEFAULT_CAPABILITIES = [
 	...['CHOWN', 'DAC_OVERRIDE', 'FSETID', 'FOWNER', 'MKNOD', 'NET_RAW', 'SETGID', 'SETUID', 'SETFCAP', 'SETPCAP'],
 	...['NET_BIND_SERVICE', 'SYS_CHROOT', 'KILL', 'AUDIT_WRITE'],
 ].map((name) => `CAP_${name}`);
-const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-const DEFAULT_CGROUP_PARENT = '/isopod';
 
 /** What every container has mounted, unless its own mounts have something at the same place. */
 const MOUNTS = [
@@ -48,30 +34,6 @@ const MOUNTS = [
 	{ destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
 	{ destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'] },
 ];
-
-/** Where the control group of a pod's container, or of the pod's first one, is. */
-export function groupOf({ linux }: PodConfig, id: string): string {
-	return join(linux?.cgroupParent || DEFAULT_CGROUP_PARENT, id);
-}
-
-/** config.json of the container that holds a pod's namespaces. */
-export function podSpec({ id, netns, config }: PodPlace, hostname: string, rootfs: string): object {
-	const { annotations, linux } = config;
-	return {
-		ociVersion: '1.2.0',
-		process: { user: { uid: 65535, gid: 65535 }, args: ['/pause'], env: [DEFAULT_PATH], cwd: '/', capabilities: {}, noNewPrivileges: true },
-		root: { path: rootfs, readonly: true },
-		hostname,
-		mounts: [],
-		annotations: { ...annotations, ...marks(config, 'sandbox', id), ...sums(linux?.resources) },
-		linux: {
-			cgroupsPath: groupOf(config, id),
-			namespaces: [{ type: 'network', path: netns }, ...['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type }))],
-			resources: ociResources(linux?.overhead ?? {}),
-			sysctl: linux?.sysctls ?? {},
-		},
-	};
-}
 
 /**
  * config.json of a container, by CRI's rules. Throws CriError (INVALID_ARGUMENT) for what makes no sense or can't be had in a sandbox. `targetPid` is the first process of the container whose
@@ -182,27 +144,6 @@ function checkNamespaces({ network, pid, ipc, usernsOptions }: NamespaceOption):
 		throw invalid("a user namespace whose ids don't begin at 0 is not honoured");
 }
 
-function marks({ metadata, logDirectory }: PodConfig, type: 'sandbox' | 'container', podId: string): Record<string, string> {
-	return {
-		'io.kubernetes.cri.container-type': type,
-		'io.kubernetes.cri.sandbox-id': podId,
-		'io.kubernetes.cri.sandbox-name': metadata?.name ?? '',
-		'io.kubernetes.cri.sandbox-namespace': metadata?.namespace ?? '',
-		'io.kubernetes.cri.sandbox-uid': metadata?.uid ?? '',
-		'io.kubernetes.cri.sandbox-log-directory': logDirectory ?? '',
-	};
-}
-
-/** What all containers of the pod may use, as containerd tells it; a virtual machine is made for that. */
-function sums(resources: cri.ILinuxContainerResources | null | undefined): Record<string, string> {
-	return {
-		'io.kubernetes.cri.sandbox-cpu-period': `${resources?.cpuPeriod ?? 0}`,
-		'io.kubernetes.cri.sandbox-cpu-quota': `${resources?.cpuQuota ?? 0}`,
-		'io.kubernetes.cri.sandbox-cpu-shares': `${resources?.cpuShares ?? 0}`,
-		'io.kubernetes.cri.sandbox-memory': `${resources?.memoryLimitInBytes ?? 0}`,
-	};
-}
-
 function commandOf({ command, args }: ContainerConfig, { entrypoint, cmd }: ImageConfig['config']): string[] {
 	const isOwn = (command ?? []).length > 0;
 	const words = isOwn ? [...command!, ...(args ?? [])] : [...entrypoint, ...((args ?? []).length > 0 ? args! : cmd)];
@@ -257,31 +198,24 @@ function capabilitiesOf({
 function mountsOf(config: ContainerConfig, { files }: PodPlace, isReadOnly: boolean, isPrivileged: boolean): object[] {
 	const own = (config.mounts ?? []).map(mountOf);
 	const taken = new Set(own.map(({ destination }) => destination));
-	const access = isReadOnly ? 'ro' : 'rw';
-	const shared = [
-		...['hostname', 'hosts', 'resolv.conf'].map((name) => ({
-			destination: `/etc/${name}`,
-			type: 'bind',
-			source: join(files, name),
-			options: ['rbind', 'rprivate', access],
-		})),
-		{ destination: '/dev/shm', type: 'bind', source: join(files, 'shm'), options: ['rbind', 'rprivate', 'nosuid', 'nodev', 'noexec'] },
-	];
 	const standard = isPrivileged
 		? MOUNTS.map((mount) => ({ ...mount, options: mount.options.filter((option) => option !== 'ro') }))
 		: MOUNTS;
-	const mounts = [...standard, ...shared].filter(({ destination }) => !taken.has(destination));
+	const mounts = [...standard, ...podMounts(files, isReadOnly)].filter(({ destination }) => !taken.has(destination));
 	// What is mounted on a folder comes before what is mounted below it.
 	own.sort((a, b) => a.destination.split('/').length - b.destination.split('/').length);
 	return [...mounts, ...own];
 }
 
-function mountOf({ containerPath, hostPath, readonly, recursiveReadOnly, propagation, uidMappings, image }: runtime.v1.Mount.$Properties): {
-	readonly destination: string;
-	readonly type: string;
-	readonly source: string;
-	readonly options: string[];
-} {
+function mountOf({
+	containerPath,
+	hostPath,
+	readonly,
+	recursiveReadOnly,
+	propagation,
+	uidMappings,
+	image,
+}: runtime.v1.Mount.$Properties): Mount {
 	if (image?.image) throw new CriError(status.UNIMPLEMENTED, `the image ${image.image} can't be mounted`);
 	if (!containerPath || !isAbsolute(containerPath)) throw invalid(`the mount of ${hostPath} has no absolute path in the container`);
 	if (!hostPath || !isAbsolute(hostPath)) throw invalid(`the mount at ${containerPath} has no absolute path of the host`);
@@ -301,11 +235,6 @@ function mountOf({ containerPath, hostPath, readonly, recursiveReadOnly, propaga
 			recursiveReadOnly === true ? 'rro' : readonly === true ? 'ro' : 'rw',
 		],
 	};
-}
-
-/** POD is CRI's zero, which kubelet doesn't send unless the pod shares its processes; containers have their own by CONTAINER. */
-export function sharesPids({ linux }: PodConfig): boolean {
-	return (linux?.securityContext?.namespaceOptions?.pid ?? cri.NamespaceMode.POD) === cri.NamespaceMode.POD;
 }
 
 function namespacesOf({ pid: mode }: NamespaceOption, { pid, netns, config }: PodPlace, targetPid: number): object[] {
@@ -330,25 +259,3 @@ function allowedOomScore(wanted: number): number {
 }
 
 const CAP_SYS_RESOURCE = 24n;
-
-/** `resources` of config.json: what is 0 or '' was not given. */
-export function ociResources(resources: Resources): object {
-	const { cpuPeriod, cpuQuota, cpuShares, cpusetCpus, cpusetMems, memoryLimitInBytes, memorySwapLimitInBytes, hugepageLimits, unified } =
-		resources;
-	return {
-		devices: [{ allow: false, access: 'rwm' }],
-		cpu: {
-			...(cpuPeriod ? { period: cpuPeriod } : {}),
-			...(cpuQuota ? { quota: cpuQuota } : {}),
-			...(cpuShares ? { shares: cpuShares } : {}),
-			...(cpusetCpus ? { cpus: cpusetCpus } : {}),
-			...(cpusetMems ? { mems: cpusetMems } : {}),
-		},
-		memory: {
-			...(memoryLimitInBytes ? { limit: memoryLimitInBytes } : {}),
-			...(memorySwapLimitInBytes ? { swap: memorySwapLimitInBytes } : {}),
-		},
-		hugepageLimits: (hugepageLimits ?? []).map(({ pageSize, limit }) => ({ pageSize, limit })),
-		unified: unified ?? {},
-	};
-}

@@ -6,8 +6,8 @@ import type { Snapshots } from '../../image/snapshots.js';
 import type { Container } from './container.js';
 import { DiskUsage } from './disk-usage.js';
 import { fulfilled } from './filters.js';
-import { groupOf } from './oci-spec.js';
 import type { Pod } from './pod.js';
+import { groupOf } from './pod-spec.js';
 import { CpuRates, type DeviceUsage, devicesOf, NO_PRESSURE, readPressure, sumOf, type Usage, usageOf } from './usage.js';
 
 type ContainerStats = runtime.v1.ContainerStats.$Properties;
