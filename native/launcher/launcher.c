@@ -427,9 +427,11 @@ static int build_root(int loader) {
   close(make_target(root, "/proc", true));
   for (int i = 0; i < DEVICES; i++) attach(trees[options.file_count + i], root, kDevices[i].target, false);
   mount_tmpfs(root, "/guest", 0, "size=8m,nr_inodes=16k", 0755, options.id_base);
-  // Contents of guests' tmpfs: what bounds them is the guest kernel's count and the control group, as with memfds.
-  mount_tmpfs(root, "/memory", 0, "size=0,nr_inodes=0", 0700, options.id_base);
-  mount_noexec_twin(root, "/memory", "/memory-noexec");
+  if (loader >= 0) {
+    // Contents of guests' tmpfs: what bounds them is the guest kernel's count and the control group, as with memfds.
+    mount_tmpfs(root, "/memory", 0, "size=0,nr_inodes=0", 0700, options.id_base);
+    mount_noexec_twin(root, "/memory", "/memory-noexec");
+  }
   for (int i = 0; i < options.file_count; i++) attach(trees[i], root, options.files[i].target, S_ISDIR(modes[i]));
   for (int i = 0; i < options.tmpfs_count; i++)
     mount_tmpfs(root, options.tmpfs[i], MS_NOEXEC, "size=8m,nr_inodes=4k", 0755, 0);

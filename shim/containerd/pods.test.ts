@@ -12,7 +12,16 @@ const { cri } = containerd;
 const logs = logsOf(containerd);
 
 /** What a server at a pod's address says, or why there was no answer. */
-function ask(host: string, port: number): Promise<string> {
+/** What a server says; between two of its lives (nc serves one client) it is asked again. */
+async function ask(host: string, port: number): Promise<string> {
+	for (let tries = 0; ; tries++) {
+		const answer = await askOnce(host, port);
+		if (tries === 20 || !answer.includes('ECONNREFUSED')) return answer;
+		await new Promise((then) => setTimeout(then, 100));
+	}
+}
+
+function askOnce(host: string, port: number): Promise<string> {
 	return new Promise((resolve) => {
 		let text = '';
 		const socket = connect({ host, port, timeout: 5000 });
