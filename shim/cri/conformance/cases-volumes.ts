@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Bench, Case } from './suite.js';
+import { type Bench, type Case, NAMESPACES } from './suite.js';
 
 /** Folders of the host in containers, and what containers of a pod share. */
 export const VOLUME_CASES: readonly Case[] = [
@@ -90,6 +90,25 @@ export const VOLUME_CASES: readonly Case[] = [
 			await withFolder(bench, async (folder) => {
 				const mounts = [{ hostPath: folder, containerPath: '/data', recursiveReadOnly: true }];
 				await assert.rejects((await bench.pod()).create('true', { mounts }));
+			});
+		},
+	},
+	{
+		name: 'a volume of a pod with a user namespace has inside the owners that it has on the host',
+		async run(bench) {
+			await withFolder(bench, async (folder) => {
+				writeFileSync(join(folder, 'file'), 'x');
+				chownSync(join(folder, 'file'), 1234, 1235);
+				const ids = [{ hostId: 200_000, containerId: 0, length: 65_536 }];
+				const namespaceOptions = { ...NAMESPACES, usernsOptions: { mode: 0, uids: ids, gids: ids } };
+				const pod = await bench.ownPod({ linux: { securityContext: { namespaceOptions } } });
+				const mounts = [{ hostPath: folder, containerPath: '/data', uidMappings: ids, gidMappings: ids }];
+				const { stdout } = await pod.run('stat -c "%u %g" /data/file; touch /data/new', {
+					mounts,
+					linux: { securityContext: { namespaceOptions } },
+				});
+				assert.equal(stdout, '1234 1235\n');
+				assert.equal(statSync(join(folder, 'new')).uid, 0);
 			});
 		},
 	},

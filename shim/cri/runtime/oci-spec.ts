@@ -14,6 +14,7 @@ type PodConfig = runtime.v1.PodSandboxConfig.$Properties;
 type ContainerConfig = runtime.v1.ContainerConfig.$Properties;
 type CapabilitySet = 'bounding' | 'effective' | 'permitted' | 'inheritable' | 'ambient';
 type NamespaceOption = runtime.v1.NamespaceOption.$Properties;
+type IdMapping = runtime.v1.IDMapping.$Properties;
 
 const DEFAULT_CAPABILITIES = [
 	...['CHOWN', 'DAC_OVERRIDE', 'FSETID', 'FOWNER', 'MKNOD', 'NET_RAW', 'SETGID', 'SETUID', 'SETFCAP', 'SETPCAP'],
@@ -195,8 +196,9 @@ function capabilitiesOf({
 	return { bounding: result, effective: result, permitted: result, inheritable: isAmbient ? ambient : [], ambient };
 }
 
-function mountsOf(config: ContainerConfig, { files }: PodPlace, isReadOnly: boolean, isPrivileged: boolean): object[] {
-	const own = (config.mounts ?? []).map(mountOf);
+function mountsOf(config: ContainerConfig, { files, config: podConfig }: PodPlace, isReadOnly: boolean, isPrivileged: boolean): object[] {
+	const usernsOptions = podConfig.linux?.securityContext?.namespaceOptions?.usernsOptions;
+	const own = (config.mounts ?? []).map((mount) => mountOf(mount, usernsOptions ?? {}));
 	const taken = new Set(own.map(({ destination }) => destination));
 	const standard = isPrivileged
 		? MOUNTS.map((mount) => ({ ...mount, options: mount.options.filter((option) => option !== 'ro') }))
@@ -207,19 +209,15 @@ function mountsOf(config: ContainerConfig, { files }: PodPlace, isReadOnly: bool
 	return [...mounts, ...own];
 }
 
-function mountOf({
-	containerPath,
-	hostPath,
-	readonly,
-	recursiveReadOnly,
-	propagation,
-	uidMappings,
-	image,
-}: runtime.v1.Mount.$Properties): Mount {
+/** `userns` is the pod's user namespace. */
+function mountOf(mount: runtime.v1.Mount.$Properties, userns: runtime.v1.UserNamespace.$Properties): Mount {
+	const { containerPath, hostPath, readonly, recursiveReadOnly, propagation, uidMappings, gidMappings, image } = mount;
 	if (image?.image) throw new CriError(status.UNIMPLEMENTED, `the image ${image.image} can't be mounted`);
 	if (!containerPath || !isAbsolute(containerPath)) throw invalid(`the mount of ${hostPath} has no absolute path in the container`);
 	if (!hostPath || !isAbsolute(hostPath)) throw invalid(`the mount at ${containerPath} has no absolute path of the host`);
-	if ((uidMappings ?? []).length > 0) throw invalid(`the mount at ${containerPath} maps ids itself, which is not honoured`);
+	// kubelet gives a volume its pod's mapping so that files have the ids inside which they have on the host. So it is for any sandbox.
+	if (!isMappingOf(uidMappings, userns.uids) || !isMappingOf(gidMappings, userns.gids))
+		throw invalid(`the mount at ${containerPath} maps ids otherwise than its pod, which is not honoured`);
 	const { PROPAGATION_BIDIRECTIONAL, PROPAGATION_HOST_TO_CONTAINER } = cri.MountPropagation;
 	if (propagation === PROPAGATION_BIDIRECTIONAL)
 		throw invalid(`the mount at ${containerPath} can't be Bidirectional: no mount leaves a sandbox`);
@@ -235,6 +233,13 @@ function mountOf({
 			recursiveReadOnly === true ? 'rro' : readonly === true ? 'ro' : 'rw',
 		],
 	};
+}
+
+/** Whether a mount's mapping is none at all, or its pod's. */
+function isMappingOf(mapping: readonly IdMapping[] | null | undefined, pods: readonly IdMapping[] | null | undefined): boolean {
+	const text = (ranges: readonly IdMapping[] | null | undefined): string =>
+		(ranges ?? []).map(({ hostId, containerId, length }) => `${hostId ?? 0} ${containerId ?? 0} ${length ?? 0}`).join();
+	return (mapping ?? []).length === 0 || text(mapping) === text(pods);
 }
 
 function namespacesOf({ pid: mode }: NamespaceOption, { pid, netns, config }: PodPlace, targetPid: number): object[] {

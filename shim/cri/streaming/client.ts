@@ -141,8 +141,10 @@ export class PortForwarder {
 			local.destroy();
 			throw new Error(message);
 		}
-		await finished(data).catch(() => undefined);
+		// As kubectl: once the server has said all, what is still to be sent is for nobody.
+		await finished(data, { writable: false }).catch(() => undefined);
 		local.end();
+		data.destroy();
 	}
 
 	close(): void {
