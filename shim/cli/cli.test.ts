@@ -144,7 +144,7 @@ test('exec runs programs in a container: arguments, user, folder, environment, s
 });
 
 test('signals to run and exec go to the program', async (t, bench) => {
-	bench.configure(['sh', '-c', `trap "echo got; trap 'exit 5' INT" INT; echo ready; while :; do sleep 0.1; done`]);
+	bench.configure(['sh', '-c', `trap "trap 'exit 5' INT; echo got" INT; echo ready; while :; do sleep 0.1; done`]);
 	const run = bench.start(['run', 'c1']);
 	const end = ending(run);
 	await printed(run, 'ready');
