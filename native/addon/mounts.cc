@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <linux/mount.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -187,10 +188,16 @@ int64_t MakeUserNamespace(Arguments& arguments) {
   for (const Path* map : {&uid_map, &gid_map}) {
     if (map->error() != 0) return -map->error();
   }
+  const pid_t parent = getpid();
   const auto pid = static_cast<pid_t>(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, nullptr, nullptr, nullptr, 0));
   if (pid == -1) return -errno;
-  // SAFETY: a forked copy of a threaded process: it makes this one call only.
-  while (pid == 0) syscall(SYS_pause);
+  // SAFETY: a forked copy of a threaded process: it makes system calls only. It ends with the one that made it, which
+  // may be killed before it comes to that.
+  if (pid == 0) {
+    syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    while (syscall(SYS_getppid) == parent) syscall(SYS_pause);
+    syscall(SYS_exit_group, 0);
+  }
   int64_t result = WriteMap(pid, "uid_map", uid_map.c_str());
   if (result == 0) result = WriteMap(pid, "gid_map", gid_map.c_str());
   if (result == 0) {

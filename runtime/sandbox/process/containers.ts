@@ -189,7 +189,8 @@ export class Containers {
 			return started.group.pid;
 		};
 		runStartHooks(this.kernel, hooks, state, spawnHook, (failure) => {
-			if (failure !== null) native.sendSignal(group.pid, -1, SIGKILL);
+			// Of one that has ended already, the number may be another's.
+			if (failure !== null && !group.isDead) native.sendSignal(group.pid, -1, SIGKILL);
 			else if (group.spawn !== null) group.spawn.isHeld = false;
 			group.execQueue.wake();
 			then(group.pid, failure);
