@@ -17,7 +17,8 @@ int WriteFile(const std::string& path, std::string_view text) {
 }
 
 std::string ReadFile(const std::string& path, size_t limit) {
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // What a container has put there may be a FIFO.
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   std::string text;
   char buffer[4096];
   while (file.is_open() && text.size() < limit) {

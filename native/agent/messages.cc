@@ -83,6 +83,7 @@ static bool Parse(std::string_view bytes, Configure* to) {
   return is_good && reader.ok();
 }
 
+// Numbers of a packed list, which is how proto3 sends it.
 static bool ParsePacked(std::string_view bytes, std::vector<uint32_t>* list) {
   uint64_t value = 0;
   unsigned shift = 0;
@@ -136,7 +137,6 @@ static bool Parse(std::string_view bytes, ResourceLimit* to) {
   return reader.ok();
 }
 
-// Numbers of a packed list, which is how proto3 sends it.
 static bool Parse(std::string_view bytes, Program* to) {
   Reader reader(bytes);
   bool is_good = true;

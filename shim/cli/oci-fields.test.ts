@@ -267,6 +267,13 @@ test("a bind mount's ids are mapped as it says, for what is there and for what i
 	t.match(stderr, /theirs: Value too large/, 'an id that is not mapped');
 	const { uid, gid } = statSync(join(folder, 'new'));
 	t.strictSame([uid, gid], [70000, 70001], 'stored the other way round');
+	const unmapped = { destination: '/tmp', type: 'bind', source: folder, options: ['rbind'] };
+	bench.configure(['stat', '-c', '%n %u', '/mnt/theirs', '/tmp/theirs'], { mounts: [mount, unmapped] });
+	t.equal(
+		bench.isopod(['run', 'c3']).stdout,
+		`/mnt/theirs 0\n/tmp/theirs ${statSync(join(folder, 'theirs')).uid}\n`,
+		'each mount has its own',
+	);
 	bench.configure(['true'], { mounts: [{ ...mount, uidMappings: [...uidMappings, { containerID: 1005, hostID: 30, size: 1 }] }] });
 	t.match(bench.isopod(['run', 'c2']), { code: 1, stderr: /Make the id mappings of the mount at \/mnt .*EINVAL/ });
 	t.strictSame(bench.leftovers, []);

@@ -7,7 +7,7 @@ const MS_RDONLY = 1;
 interface SharedTree {
 	/** Below the share's top. */
 	readonly name: string;
-	/** Of the folder or file that is its root, and whether it has what is mounted below. */
+	/** Of the folder or file that is its root, whether it has what is mounted below, and how its ids are mapped. */
 	readonly key: string;
 	readonly isReadonly: boolean;
 	users: number;
@@ -27,7 +27,7 @@ export class SharedTrees {
 	/** The tree for a mount whose detached mount is `fd`, which stays the caller's: its name, to be given back. Throws HostError. */
 	take(mount: MountConfig, fd: number): string {
 		const { dev, ino } = fstatSync(fd, { bigint: true });
-		const key = `${dev}:${ino}:${mount.isRecursive}`;
+		const key = `${dev}:${ino}:${mount.isRecursive}:${JSON.stringify(mount.idMappings)}`;
 		const isReadonly = (mount.flags & MS_RDONLY) !== 0;
 		let tree = this.trees.find((known) => known.key === key && (isReadonly || !known.isReadonly));
 		if (tree === undefined) {
