@@ -297,9 +297,27 @@ static void print_killed(void) {
   if (write(1, message, length) != (ssize_t)length) fail("answer: %s", strerror(errno));
 }
 
+// The socket of the shim that a bundle's task had, as `write_address` left it: containerd chooses the folder, and
+// doesn't say it again. One that never came so far may have left the one of its own name.
+static void find_socket(const char* scope) {
+  static const char kScheme[] = "unix://";
+  char path[PATH_MAX + 64];
+  char text[sizeof kScheme + sizeof socket_path];
+  snprintf(path, sizeof path, "%s/address", options.bundle);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+  if (fd >= 0) close(fd);
+  text[length < 0 ? 0 : length] = '\0';
+  const char* socket = text + strlen(kScheme);
+  if (strncmp(text, kScheme, strlen(kScheme)) == 0 && socket[0] == '/' && strlen(socket) < sizeof socket_path)
+    memcpy(socket_path, socket, strlen(socket) + 1);
+  else
+    name_socket(scope, options.id);
+}
+
 static void delete (const char* scope) {
   char path[PATH_MAX + 64];
-  name_socket(scope, options.id);
+  find_socket(scope);
   if (!is_living()) unlink(socket_path);
   snprintf(path, sizeof path, "%s/%s", state, options.id);
   if (access(path, F_OK) == 0) execute_node("delete", options.bundle);

@@ -2,7 +2,7 @@
 // none of it; against a real one, pods.test.ts runs with CONTAINERD and CONTAINERD_SANDBOXER=shim in its environment.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -13,6 +13,7 @@ import { runtime } from '../../proto/generated/pod-config.js';
 import { containerd as sandboxTypes } from '../../proto/generated/pod-sandbox.js';
 import { containerd as taskTypes } from '../../proto/generated/task.js';
 import { makeTree } from '../image/testing-archive.js';
+import { shimState } from './testing.js';
 import { TtrpcClient } from './ttrpc/client.js';
 import { TtrpcServer } from './ttrpc/server.js';
 import { unary } from './ttrpc/service.js';
@@ -150,21 +151,18 @@ class Shim {
 		spawnSync(shim, ['-namespace', 'api', '-id', this.id, '-address', join(folder, 'c.sock'), '-bundle', this.bundle, 'delete'], {
 			cwd: this.bundle,
 		});
-		if (existsSync(this.socket)) unlinkSync(this.socket);
 	}
 }
 
-/** Records and mounts that are left, of all pods here. */
+/** Records, mounts and sockets that are left, of all pods here. */
 function leftovers(): string[] {
-	const states = '/run/containerd/isopod';
-	let hash = 2166136261;
-	for (const byte of Buffer.from(join(folder, 'c.sock'))) hash = Math.imul(hash ^ byte, 16777619) >>> 0;
-	const state = join(states, `api-${hash.toString(16).padStart(8, '0')}`);
+	const state = shimState(join(folder, 'c.sock'), 'api');
 	const records = existsSync(state) ? readdirSync(state).filter((name) => name !== '.ids') : [];
 	const mounts = readFileSync('/proc/mounts', 'latin1')
 		.split('\n')
 		.filter((line) => line.includes(folder));
-	return [...records, ...mounts];
+	const sockets = readdirSync(folder).filter((name) => name.startsWith('isopod-api-'));
+	return [...records, ...mounts, ...sockets];
 }
 
 t.test('what a runtime says of itself', (t) => {
@@ -179,6 +177,11 @@ t.test('what a runtime says of itself', (t) => {
 
 t.test('a pod without a pause container: made, started, asked, filled, stopped', async (t) => {
 	const pod = await Shim.start('pod1');
+	await t.rejects(
+		pod.create({ linux: { sysctls: { 'kernel.panic': '1' } } }),
+		{ message: /kernel\.panic/ },
+		'nothing is left that is in the way',
+	);
 	await pod.create({
 		metadata: { name: 'web', uid: 'u1', namespace: 'default' },
 		hostname: 'web-7',

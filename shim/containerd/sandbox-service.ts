@@ -10,7 +10,7 @@ import { packageRoot } from '../../runtime/sandbox/launch.js';
 import type { Handler } from '../../runtime/sandbox/sandbox.js';
 import { checkAnnotations } from '../annotations.js';
 import { makePodFiles } from '../cri/runtime/pod-files.js';
-import { podSpec, sharesPids } from '../cri/runtime/pod-spec.js';
+import { podSpec, refusedNamespace, sharesPids } from '../cri/runtime/pod-spec.js';
 import { unmountAll } from '../cri/runtime/unmount.js';
 import { metrics } from './metrics.js';
 import { type AnyMessage, operatorConfig } from './operator.js';
@@ -24,8 +24,6 @@ type Create = InstanceType<typeof messages.CreateSandboxRequest>;
 type PodConfig = InstanceType<typeof runtime.v1.PodSandboxConfig>;
 
 const SIGKILL_STATUS = 137;
-/** CRI's NamespaceMode of what is the host's. */
-const NODE = 2;
 
 /** Where in a sandbox's bundle the files of its pod are. */
 export function podFiles(bundle: string): string {
@@ -154,7 +152,7 @@ export class SandboxService {
 			this.made = made;
 			this.tasks.addPod(id, sandbox, files);
 		} catch (error) {
-			unmountAll(files);
+			removePodFiles(files);
 			throw error instanceof ConfigError ? new RpcError(Code.InvalidArgument, error.message, { cause: error }) : error;
 		} finally {
 			this.isMaking = false;
@@ -169,10 +167,14 @@ export class SandboxService {
 	private async remove(made: Made): Promise<void> {
 		await this.stop(made);
 		this.tasks.removePod(made.id);
-		unmountAll(made.files);
-		rmSync(made.files, { recursive: true, force: true });
+		removePodFiles(made.files);
 		this.made = null;
 	}
+}
+
+function removePodFiles(files: string): void {
+	unmountAll(files);
+	rmSync(files, { recursive: true, force: true });
 }
 
 /** CRI's configuration of the pod; another client may give none. Throws RpcError for what a sandbox can't give, or the operator doesn't. */
@@ -184,9 +186,8 @@ function podConfig(options: AnyMessage | null): PodConfig {
 	const refuse = (what: string): never => {
 		throw new RpcError(Code.InvalidArgument, what);
 	};
-	if (namespaceOptions?.network === NODE) refuse("hostNetwork is not honoured: a sandboxed pod has no network namespace of the host's");
-	if (namespaceOptions?.pid === NODE) refuse("hostPID is not honoured: a sandboxed pod has no PID namespace of the host's");
-	if (namespaceOptions?.ipc === NODE) refuse("hostIPC is not honoured: a sandboxed pod has no IPC namespace of the host's");
+	const refused = refusedNamespace(namespaceOptions ?? {});
+	if (refused !== null) refuse(refused);
 	const { allowedAnnotations, allowPrivileged } = operatorConfig(isCri ? null : options);
 	if (privileged === true && !allowPrivileged) refuse('a privileged pod is not allowed on this node (runtime.allow_privileged)');
 	try {

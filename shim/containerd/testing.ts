@@ -42,6 +42,13 @@ export interface Ended {
 	readonly stderr: string;
 }
 
+/** Where shims keep their records: those for one namespace of the containerd with that socket. */
+export function shimState(socket: string, namespace: string): string {
+	let hash = 2166136261;
+	for (const byte of Buffer.from(socket)) hash = Math.imul(hash ^ byte, 16777619) >>> 0;
+	return `/run/containerd/isopod/${namespace}-${hash.toString(16).padStart(8, '0')}`;
+}
+
 /** A containerd of the test's own: its socket, root, state, network and shims below one folder. */
 export class Containerd {
 	readonly folder = mkdtempSync(join(tmpdir(), 'isopod-containerd-'));
@@ -212,9 +219,7 @@ ${this.annotated('configured', plugin)}    runtime_type = "${RUNTIME}"
 
 	/** Where the shims of one of its namespaces keep their records. */
 	stateOf(namespace: string): string {
-		let hash = 2166136261;
-		for (const byte of Buffer.from(this.socket)) hash = Math.imul(hash ^ byte, 16777619) >>> 0;
-		return `/run/containerd/isopod/${namespace}-${hash.toString(16).padStart(8, '0')}`;
+		return shimState(this.socket, namespace);
 	}
 
 	/** What shims have left: records, sockets, mounts, processes. */

@@ -6,7 +6,17 @@ import { CAP_NAMES } from '../../../runtime/oci/names.js';
 import type { ImageConfig } from '../../image/manifest.js';
 import { cri } from '../methods.js';
 import { CriError, invalid } from '../server/cri-error.js';
-import { DEFAULT_PATH, groupOf, type Mount, marks, ociResources, type PodPlace, podMounts, sharesPids } from './pod-spec.js';
+import {
+	DEFAULT_PATH,
+	groupOf,
+	type Mount,
+	marks,
+	ociResources,
+	type PodPlace,
+	podMounts,
+	refusedNamespace,
+	sharesPids,
+} from './pod-spec.js';
 import { seccompOf } from './seccomp-profile.js';
 import type { User } from './users.js';
 
@@ -132,11 +142,10 @@ export function checkContainer(config: ContainerConfig, allowPrivileged: boolean
 
 const PRIVILEGED = 'a privileged container is not allowed on this node (runtime.allow_privileged)';
 
-function checkNamespaces({ network, pid, ipc, usernsOptions }: NamespaceOption): void {
-	const { NODE } = cri.NamespaceMode;
-	if (network === NODE) throw invalid("hostNetwork is not honoured: a sandboxed pod has no network namespace of the host's");
-	if (pid === NODE) throw invalid("hostPID is not honoured: a sandboxed pod has no PID namespace of the host's");
-	if (ipc === NODE) throw invalid("hostIPC is not honoured: a sandboxed pod has no IPC namespace of the host's");
+function checkNamespaces(wanted: NamespaceOption): void {
+	const refused = refusedNamespace(wanted);
+	if (refused !== null) throw invalid(refused);
+	const { usernsOptions } = wanted;
 	// Every sandbox has a range of host ids of its own, so hostUsers: false is so anyway, with a range that the sandbox picks.
 	if (
 		usernsOptions?.mode === cri.NamespaceMode.POD &&

@@ -28,8 +28,9 @@ export interface Mount {
 
 export const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const DEFAULT_CGROUP_PARENT = '/isopod';
-/** CRI's NamespaceMode of what is shared in a pod. */
+/** CRI's NamespaceMode: what is shared in a pod, and what is the host's. */
 const POD = 0;
+const NODE = 2;
 
 /** Where the control group of a pod's container, or of the pod's first one, is. */
 export function groupOf({ linux }: PodConfig, id: string): string {
@@ -53,6 +54,14 @@ export function podSpec({ id, netns, config }: PodPlace, hostname: string, rootf
 			sysctl: linux?.sysctls ?? {},
 		},
 	};
+}
+
+/** Why a pod or a container can't have the namespaces that it asks for: they would be the host's. Null when it can. */
+export function refusedNamespace({ network, pid, ipc }: runtime.v1.NamespaceOption.$Properties): string | null {
+	if (network === NODE) return "hostNetwork is not honoured: a sandboxed pod has no network namespace of the host's";
+	if (pid === NODE) return "hostPID is not honoured: a sandboxed pod has no PID namespace of the host's";
+	if (ipc === NODE) return "hostIPC is not honoured: a sandboxed pod has no IPC namespace of the host's";
+	return null;
 }
 
 /** The mounts by which a container has its pod's files (pod-files.ts). */
